@@ -1,0 +1,88 @@
+package canon_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"gatehouse/canon"
+	"gatehouse/outcome"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, want string }{
+		{"order and space", " { \"b\" : 1 ,\n\"a\" : [ true , false , null , { } , [ ] ] } ", `{"a":[true,false,null,{},[]],"b":1}`},
+		{"deep order", `{"b":{"d":1,"c":{"z":0,"y":[{"k":1,"j":2}]}},"a":""}`, `{"a":"","b":{"c":{"y":[{"j":2,"k":1}],"z":0},"d":1}}`},
+		{"order of escaped names", `{"\"":1,"!":2,"#":3,"\\":4,"[":5,"]":6}`, `{"!":2,"\"":1,"#":3,"[":5,"\\":4,"]":6}`},
+		{"order by UTF-16", `{"\uFB33":1,"\uD83D\uDE02":2,"\u20ac":3,"1":4,"\u0080":5,"\r":6}`, "{\"\\r\":6,\"1\":4,\"\u0080\":5,\"\u20ac\":3,\"\U0001F602\":2,\"\uFB33\":1}"},
+		{"strings", `"\u0041\/\u000A\u001F\u007f\u2028<\u00e9\t"`, "\"A/\\n\\u001f\u007f\u2028<é\\t\""},
+		{"a prefix comes first", `{"ab":1,"a":2,"":3}`, `{"":3,"a":2,"ab":1}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v, err := canon.Parse([]byte(tt.in))
+			if err != nil || v.String() != tt.want {
+				t.Errorf("Parse(%s)\n got %s, %v\nwant %s", tt.in, v, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, path, problem string }{
+		{"nothing", " ", "", "there is none (at byte 0)"},
+		{"byte order mark", "\xef\xbb\xbf{}", "", "byte order mark (at byte 0)"},
+		{"not UTF-8", "{\"a\":\"\xff\"}", "/a", "(at byte 6)"},
+		{"UTF-16", "\x00{\x00}", "", "invalid character"},
+		{"overlong", "\"\xc0\x80\"", "", "UTF-8"},
+		{"surrogate in UTF-8", "\"\xed\xa0\x80\"", "", "UTF-8"},
+		{"lone surrogate", `{"a":["\ud800"]}`, "/a/0", "at byte"},
+		{"lone low surrogate", `"\udc00x"`, "", "at byte"},
+		{"same name twice", `{"a":{"b":1,"b":1}}`, "/a/b", "twice"},
+		{"same name by escape", `{"a":1,"\u0061":1}`, "/a", "twice"},
+		{"U+0000 in a name", `{"x":{"name\u0000":1}}`, "/x/name\x00", "U+0000"},
+		{"raw U+0000", "{\"a\x00\":1}", "", "invalid"},
+		{"something after it", `{} x`, "", "nothing after it"},
+		{"two values", `{}{}`, "", "nothing after it"},
+		{"U+0000 after it", "{}\x00", "", "at byte 2"},
+		{"cut", `{"a":[1,`, "/a", "too early"},
+		{"comma", `[1,]`, "", "at byte"},
+		{"comment", `[1/*x*/]`, "", "at byte 2"},
+		{"single quotes", `{'a':1}`, "", "at byte 1"},
+		{"NaN", `[NaN]`, "", "at byte 1"},
+		{"Infinity", `[-Infinity]`, "", "at byte 2"},
+		{"leading zero", `[01]`, "", "at byte 2"},
+		{"plus", `[+1]`, "", "at byte 1"},
+		{"hex", `[0x1]`, "", "at byte 2"},
+		{"bare point", `[1.]`, "", "at byte 3"},
+		{"too large", `{"n":[0,1e400]}`, "/n/1", "too large (at byte 8)"},
+		{"too large, negative", `-1e400`, "", "too large"},
+		{"exponent beyond int", `1e99999999999999999999`, "", "too large"},
+		{"too small", `1e-400`, "", "too small"},
+		{"too small, exponent beyond int", `1e-99999999999999999999`, "", "too small"},
+		{"101 digits", strings.Repeat("7", 101), "", "100 characters"},
+		{"101 zeros", "0." + strings.Repeat("0", 99), "", "100 characters"},
+		{"longer when written out", "-1." + strings.Repeat("7", 93) + "e-5", "", "100 characters"},
+		{"65 levels", strings.Repeat("[", 65) + strings.Repeat("]", 65), strings.Repeat("/0", 64), "64 objects"},
+		{"65 levels of objects", strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65), strings.Repeat("/a", 64), "64 objects"},
+		{"10,000 levels", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("/0", 64), "64 objects"},
+		{"100,000 levels", strings.Repeat("[", 100_000), "", "at byte"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v, err := canon.Parse([]byte(tt.in))
+			var e *outcome.Error
+			if !errors.Is(err, outcome.Invalid) || !errors.As(err, &e) || len(e.Faults) != 1 {
+				t.Fatalf("Parse gives %s, %v; want one fault", v, err)
+			}
+			if f := e.Faults[0]; tt.path != "" && f.Path != tt.path || !strings.Contains(f.Problem, tt.problem) {
+				t.Errorf("Parse: fault %q at %q; want %q at %q", f.Problem, f.Path, tt.problem, tt.path)
+			}
+			if !v.IsZero() {
+				t.Errorf("Parse gives a value with its error: %s", v)
+			}
+		})
+	}
+}

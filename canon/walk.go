@@ -1,0 +1,238 @@
+package canon
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The walkers read canonical text only, so they need no checks: no white space, valid strings, balanced brackets.
+
+// Members gives each member of an object in canonical order, until yield says false; nothing if it is no object.
+func (v Value) Members(yield func(name string, v Value) bool) {
+	if !v.IsObject() {
+		return
+	}
+	for i := 1; v.text[i] != '}'; {
+		nameEnd := endOfString(v.text, i)
+		end := endOfValue(v.text, nameEnd+1)
+		if !yield(unquote(v.text[i:nameEnd]), Value{v.text[nameEnd+1 : end]}) {
+			return
+		}
+		i = afterComma(v.text, end)
+	}
+}
+
+// Elements gives each element of an array, until yield says false; nothing if it is no array.
+func (v Value) Elements(yield func(i int, v Value) bool) {
+	if v.IsZero() || v.text[0] != '[' {
+		return
+	}
+	for i, n := 1, 0; v.text[i] != ']'; n++ {
+		end := endOfValue(v.text, i)
+		if !yield(n, Value{v.text[i:end]}) {
+			return
+		}
+		i = afterComma(v.text, end)
+	}
+}
+
+// Lookup finds the value at a JSON Pointer (RFC 6901); "" is the whole.
+func (v Value) Lookup(pointer string) (Value, bool) {
+	if v.IsZero() || pointer != "" && pointer[0] != '/' {
+		return Value{}, false
+	}
+	for pointer != "" {
+		token, rest := pointer[1:], ""
+		if n := strings.IndexByte(token, '/'); n >= 0 {
+			token, rest = token[:n], token[n:]
+		}
+		var ok bool
+		if v, ok = v.child(token); !ok {
+			return Value{}, false
+		}
+		pointer = rest
+	}
+	return v, true
+}
+
+// child finds what one token of a JSON Pointer names: a member, or the element at a number without leading zeros.
+func (v Value) child(token string) (found Value, ok bool) {
+	name := strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+	for n, member := range v.Members {
+		if n == name {
+			return member, true
+		}
+	}
+	for n, element := range v.Elements {
+		if strconv.Itoa(n) == token {
+			return element, true
+		}
+	}
+	return Value{}, false
+}
+
+// Strings gives every string that is a value, with its JSON Pointer, in canonical order, until yield says false.
+func (v Value) Strings(yield func(pointer, s string) bool) {
+	if !v.IsZero() {
+		walk := walker{text: v.text, leaf: yield}
+		walk.value(0, "")
+	}
+}
+
+// Names gives the name of every member at any depth, with the JSON Pointer of the member, until yield says false.
+func (v Value) Names(yield func(pointer, name string) bool) {
+	if !v.IsZero() {
+		walk := walker{text: v.text, name: yield}
+		walk.value(0, "")
+	}
+}
+
+// ReplaceStrings gives the value with every string value replaced by what cut gives for it. Names, numbers and the
+// structure stay. What is not UTF-8 in the replacement becomes U+FFFD.
+func (v Value) ReplaceStrings(cut func(pointer, s string) string) Value {
+	var out []byte
+	kept := 0
+	walk := walker{text: v.text}
+	walk.leaf = func(pointer, s string) bool {
+		if r := cut(pointer, s); r != s {
+			out = append(out, v.text[kept:walk.begin]...)
+			out = appendQuote(out, r)
+			kept = walk.end
+		}
+		return true
+	}
+	if !v.IsZero() {
+		walk.value(0, "")
+	}
+	if kept == 0 {
+		return v
+	}
+	return Value{string(append(out, v.text[kept:]...))}
+}
+
+// walker visits the strings of a canonical text.
+type walker struct {
+	text       string
+	leaf, name func(pointer, s string) bool // either may be nil
+	begin, end int                          // of the string that leaf is looking at
+	stop       bool
+}
+
+func (w *walker) value(i int, pointer string) (end int) {
+	switch w.text[i] {
+	case '{':
+		return w.object(i, pointer)
+	case '[':
+		return w.array(i, pointer)
+	case '"':
+		w.begin, w.end = i, endOfString(w.text, i)
+		end = w.end
+		if w.leaf != nil {
+			w.stop = !w.leaf(pointer, unquote(w.text[i:end]))
+		}
+		return end
+	}
+	return endOfScalar(w.text, i)
+}
+
+func (w *walker) object(i int, pointer string) int {
+	for i++; w.text[i] != '}'; {
+		end := endOfString(w.text, i)
+		name := unquote(w.text[i:end])
+		here := pointer + "/" + escapeToken(name)
+		if w.name != nil {
+			w.stop = !w.name(here, name)
+		}
+		if !w.stop {
+			end = w.value(end+1, here)
+		}
+		if w.stop {
+			return end
+		}
+		i = afterComma(w.text, end)
+	}
+	return i + 1
+}
+
+func (w *walker) array(i int, pointer string) int {
+	i++
+	for n := 0; w.text[i] != ']'; n++ {
+		end := w.value(i, pointer+"/"+strconv.Itoa(n))
+		if w.stop {
+			return end
+		}
+		i = afterComma(w.text, end)
+	}
+	return i + 1
+}
+
+func endOfString(text string, i int) int {
+	for i++; text[i] != '"'; i++ {
+		if text[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+// endOfScalar finds the end of a number, true, false or null.
+func endOfScalar(text string, i int) int {
+	for i < len(text) && text[i] != ',' && text[i] != ']' && text[i] != '}' {
+		i++
+	}
+	return i
+}
+
+func endOfValue(text string, i int) int {
+	for depth := 0; ; {
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i)
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		case ',', ':':
+			i++
+		default:
+			i = endOfScalar(text, i)
+		}
+		if depth == 0 {
+			return i
+		}
+	}
+}
+
+func afterComma(text string, i int) int {
+	if text[i] == ',' {
+		return i + 1
+	}
+	return i
+}
+
+func unquote(quoted string) string {
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
+	}
+	b, _ := jsontext.AppendUnquote(nil, quoted) // canonical text always unquotes
+	return string(b)
+}
+
+func appendQuote(dst []byte, s string) []byte {
+	dst, err := jsontext.AppendQuote(dst, strings.ToValidUTF8(s, "\uFFFD"))
+	if err != nil {
+		panic("canon: valid UTF-8 was not quoted: " + err.Error())
+	}
+	return dst
+}
+
+func escapeToken(name string) string {
+	if !strings.ContainsAny(name, "~/") {
+		return name
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}

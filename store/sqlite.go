@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"modernc.org/sqlite"
+)
+
+// sqliteBackend is one SQLite file: one connection that writes, some that only read.
+type sqliteBackend struct {
+	writer  *sqliteWriter
+	readers *sql.DB
+	prepped sync.Map // SQL text → *sql.Stmt of readers, which database/sql prepares once on each connection
+	kept    atomic.Int32
+	closed  atomic.Bool
+}
+
+// maxReaders bounds the reading connections; each may hold up to 2 MB of pages.
+const maxReaders = 8
+
+// maxKept bounds the prepared statements that are kept, in case a module makes its SQL as it goes. Texts beyond it work,
+// and are prepared each time.
+const maxKept = 400
+
+func openSQLite(ctx context.Context, c Config) (*sqliteBackend, error) {
+	file := filepath.Join(c.Source.Dir, c.Name+".db")
+	if err := bringUpSQLite(ctx, file, c); err != nil {
+		return nil, err
+	}
+	guard := newAuthorizer(c.AppendOnly)
+	writer, err := openWriter(ctx, file, guard)
+	if err != nil {
+		return nil, err
+	}
+	readers := sql.OpenDB(newConnector(dsnReader(file), guard))
+	readers.SetMaxOpenConns(maxReaders)
+	readers.SetMaxIdleConns(maxReaders)
+	b := &sqliteBackend{writer: writer, readers: readers}
+	if err := b.ping(ctx); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
+// makeFile makes an empty database file that only we can read; SQLite gives -wal and -shm the same mode.
+func makeFile(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return os.Chmod(file, 0o600)
+	} else if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (b *sqliteBackend) query(ctx context.Context, text string, args []any, read func(*sql.Rows) error) error {
+	if b.closed.Load() {
+		return errClosed
+	}
+	rows, err := b.rows(ctx, text, args)
+	if err != nil {
+		return translate(ctx, err)
+	}
+	return translate(ctx, drain(rows, read))
+}
+
+// drain reads and closes rows; an error of closing counts, because that is where a driver says that reading broke off.
+func drain(rows *sql.Rows, read func(*sql.Rows) error) (err error) {
+	defer func() { // read may panic
+		if closing := rows.Close(); err == nil {
+			err = closing
+		}
+	}()
+	return read(rows)
+}
+
+func (b *sqliteBackend) rows(ctx context.Context, text string, args []any) (*sql.Rows, error) {
+	if stmt, ok := b.prepped.Load(text); ok {
+		return stmt.(*sql.Stmt).QueryContext(ctx, args...)
+	}
+	if b.kept.Load() >= maxKept {
+		return b.readers.QueryContext(ctx, text, args...)
+	}
+	stmt, err := b.readers.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	if other, loaded := b.prepped.LoadOrStore(text, stmt); loaded {
+		_ = stmt.Close()
+		stmt = other.(*sql.Stmt)
+	} else {
+		b.kept.Add(1)
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+func (b *sqliteBackend) exec(ctx context.Context, text string, args []any) (int64, error) {
+	if err := b.writer.take(ctx); err != nil {
+		return 0, err
+	}
+	defer b.writer.leave()
+	n, err := b.writer.exec(ctx, text, args)
+	return n, translate(ctx, err)
+}
+
+func (b *sqliteBackend) begin(ctx context.Context) (transaction, error) {
+	if err := b.writer.take(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := b.writer.exec(ctx, "BEGIN IMMEDIATE", nil); err != nil {
+		b.writer.leave()
+		return nil, translate(ctx, err)
+	}
+	return &sqliteTx{w: b.writer}, nil
+}
+
+func (b *sqliteBackend) prepare(ctx context.Context, text string) error {
+	if err := b.writer.take(ctx); err != nil {
+		return err
+	}
+	defer b.writer.leave()
+	return translate(ctx, b.writer.check(ctx, text))
+}
+
+func (b *sqliteBackend) ping(ctx context.Context) error {
+	var n int
+	return b.query(ctx, "SELECT count(*) FROM sqlite_schema", nil, func(rows *sql.Rows) error {
+		if !rows.Next() {
+			return rows.Err()
+		}
+		return rows.Scan(&n)
+	})
+}
+
+// close ends the readers first, so that the writer is the last and folds the write-ahead log into the file.
+func (b *sqliteBackend) close() error {
+	if b.closed.Swap(true) {
+		return nil
+	}
+	return errors.Join(b.readers.Close(), b.writer.close())
+}
+
+// sqliteTx is a transaction on the writing connection, which it holds until its end.
+type sqliteTx struct {
+	w     *sqliteWriter
+	busy  bool  // All delivers rows
+	first error // the first error of the database; nothing is done after it
+}
+
+var errBusy = errors.New("the transaction still delivers the rows of an All")
+
+func (t *sqliteTx) failed() error { return t.first }
+
+func (t *sqliteTx) ready(ctx context.Context) error {
+	switch {
+	case t.first != nil:
+		return t.first
+	case t.busy:
+		return errBusy
+	}
+	return ctx.Err()
+}
+
+// note keeps the first error that is the database's own: not "no row" and not the caller's.
+func (t *sqliteTx) note(ctx context.Context, err error) error {
+	translated := translate(ctx, err)
+	if isDatabases(err) {
+		t.first = translated
+	}
+	return translated
+}
+
+func (t *sqliteTx) query(ctx context.Context, text string, args []any, read func(*sql.Rows) error) error {
+	if err := t.ready(ctx); err != nil {
+		return err
+	}
+	rows, err := t.w.query(ctx, text, args)
+	if err != nil {
+		return t.note(ctx, err)
+	}
+	t.busy = true
+	defer func() { t.busy = false }()
+	return t.note(ctx, drain(rows, read))
+}
+
+func (t *sqliteTx) exec(ctx context.Context, text string, args []any) (int64, error) {
+	if err := t.ready(ctx); err != nil {
+		return 0, err
+	}
+	n, err := t.w.exec(ctx, text, args)
+	return n, t.note(ctx, err)
+}
+
+func (t *sqliteTx) commit(ctx context.Context) error {
+	defer t.w.leave()
+	_, err := t.w.exec(ctx, "COMMIT", nil)
+	if err == nil {
+		return nil
+	}
+	t.w.undo(ctx)
+	return unclear(translate(ctx, err))
+}
+
+func (t *sqliteTx) rollback() {
+	defer t.w.leave()
+	t.w.undo(context.Background())
+}
+
+// newConnector opens connections to dsn that carry the authorizer from their first moment. A nil one is for migrations.
+func newConnector(dsn string, guard sqlite.AuthorizerFn) connector {
+	driver := &sqlite.Driver{}
+	if guard != nil {
+		driver.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, _ string) error {
+			registerer, ok := conn.(sqlite.AuthorizerRegisterer)
+			if !ok {
+				return fmt.Errorf("the SQLite driver takes no authorizer")
+			}
+			return registerer.RegisterAuthorizer(guard)
+		})
+	}
+	return connector{driver, dsn}
+}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// check looks at each value and at values together. It gives the first fault and the path to the value that has it.
+func (f *File) check() (path []any, err error) {
+	for _, c := range []struct {
+		path []any
+		err  error
+	}{
+		{[]any{"listen"}, f.checkListen()},
+		{[]any{"public_url"}, checkPublicURL(f.PublicURL)},
+		{[]any{"store", "postgres_owner_dsn_env"}, f.checkStore()},
+		{[]any{"tokens", "default_ttl"}, atLeast(f.Tokens.DefaultTTL, time.Second)},
+		{[]any{"tokens", "max_ttl"}, f.checkMaxTTL()},
+		{[]any{"tokens", "max_per_person"}, atLeast(f.Tokens.MaxPerPerson, 1)},
+		{[]any{"limits", "body"}, errors.Join(atLeast(f.Limits.Body, 1<<10), atMost(f.Limits.Body, 1<<30))},
+		{[]any{"limits", "calls_per_minute"}, atLeast(f.Limits.CallsPerMinute, 1)},
+		{[]any{"limits", "in_flight"}, atLeast(f.Limits.InFlight, 1)},
+		{[]any{"audit", "payload"}, atMost(f.Audit.Payload, 16<<20)},
+	} {
+		if c.err != nil {
+			return c.path, c.err
+		}
+	}
+	return f.checkLists()
+}
+
+func (f *File) checkLists() (path []any, err error) {
+	for i, p := range f.TrustedProxies {
+		if p.Bits() == 0 {
+			return []any{"trusted_proxies", i}, fmt.Errorf("%s would let anybody name any address as theirs", p)
+		}
+	}
+	for i, o := range f.AllowedOrigins {
+		if !isOrigin(o) {
+			return []any{"allowed_origins", i}, fmt.Errorf("%q is not an origin: write scheme and host, as https://host or chrome-extension://id", o)
+		}
+	}
+	for i, h := range f.AllowedHosts {
+		if !isHost(h) {
+			return []any{"allowed_hosts", i}, fmt.Errorf("%q is not a host: write a name or an address, with a port or without", h)
+		}
+	}
+	return nil, nil
+}
+
+// checkListen also writes localhost as the address that it stands for, so that all who read Listen can parse it.
+func (f *File) checkListen() error {
+	if port, ok := strings.CutPrefix(f.Listen, "localhost:"); ok {
+		f.Listen = "127.0.0.1:" + port
+	}
+	at, err := netip.ParseAddrPort(f.Listen)
+	if err != nil {
+		return fmt.Errorf("%q is not an address and a port, such as 127.0.0.1:8080", f.Listen)
+	}
+	if at.Addr().Zone() != "" {
+		return fmt.Errorf("%q has a zone; write an address without one", f.Listen)
+	}
+	if !at.Addr().Unmap().IsLoopback() && len(f.TrustedProxies) == 0 {
+		return fmt.Errorf("%s is not a loopback address, and tokens would cross the network in the clear: "+
+			"let a proxy that speaks TLS stand in front and name it in trusted_proxies", f.Listen)
+	}
+	return nil
+}
+
+func checkPublicURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isOrigin(strings.TrimSuffix(s, "/")) {
+		return fmt.Errorf("%q is not http:// or https:// and a host, without a path", s)
+	}
+	return nil
+}
+
+func (f *File) checkStore() error {
+	if !f.Store.PostgresOwnerDSN.IsZero() && f.Store.PostgresDSN.IsZero() {
+		return fmt.Errorf("postgres_owner_dsn_env needs postgres_dsn_env beside it")
+	}
+	return nil
+}
+
+func (f *File) checkMaxTTL() error {
+	if f.Tokens.MaxTTL < f.Tokens.DefaultTTL {
+		return fmt.Errorf("the longest life of a token, %s, is shorter than the usual one, %s", f.Tokens.MaxTTL, f.Tokens.DefaultTTL)
+	}
+	return nil
+}
+
+func atLeast[T time.Duration | int | Size](value, least T) error {
+	if value < least {
+		return fmt.Errorf("%v is too little: at least %v", value, least)
+	}
+	return nil
+}
+
+func atMost[T time.Duration | int | Size](value, most T) error {
+	if value > most {
+		return fmt.Errorf("%v is too much: at most %v", value, most)
+	}
+	return nil
+}
+
+// isOrigin takes a scheme and a host, with a port or without, and nothing more. "null" and "*" are no origins.
+func isOrigin(s string) bool {
+	scheme, host, ok := strings.Cut(s, "://")
+	return ok && scheme != "" && strings.Trim(strings.ToLower(scheme), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == "" && isHost(host)
+}
+
+// isHost takes a DNS name, an IPv4 address or an IPv6 address in brackets, with a port from 1 to 65535 or without.
+func isHost(s string) bool {
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		if at, err := netip.ParseAddrPort("127.0.0.1:" + port); err != nil || at.Port() == 0 {
+			return false
+		}
+		if host = h; strings.Contains(h, ":") {
+			host = "[" + h + "]"
+		}
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		a, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return err == nil && a.Is6() && a.Zone() == "" && strings.HasSuffix(inner, "]")
+	}
+	for label := range strings.SplitSeq(strings.ToLower(host), ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return len(host) <= 253
+}

@@ -78,7 +78,7 @@ func checkPublicURL(s string) error {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isOrigin(strings.TrimSuffix(s, "/")) {
-		return fmt.Errorf("%q is not http:// or https:// and a host, without a path", s)
+		return errors.New("this is not http:// or https:// and a host, without a path, user or query") // not repeated: it may hold a password
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (f *File) checkStore() error {
 
 func (f *File) checkMaxTTL() error {
 	if f.Tokens.MaxTTL < f.Tokens.DefaultTTL {
-		return fmt.Errorf("the longest life of a token, %s, is shorter than the usual one, %s", f.Tokens.MaxTTL, f.Tokens.DefaultTTL)
+		return errors.New("max_ttl is shorter than default_ttl")
 	}
 	return nil
 }

@@ -1,11 +1,18 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // hint names the known name that is nearest to an unknown one, if any is near enough to be a slip.
 func hint(name string, known []string) string {
 	best, at := "", 1+min(3, len(name)/2)
 	for _, k := range known {
+		if strings.HasPrefix(k, name+"_") || strings.HasPrefix(name, k+"_") {
+			best = k
+			break
+		}
 		if d := distance(name, k); d < at {
 			best, at = k, d
 		}

@@ -72,6 +72,9 @@ func (s source) plain(n ast.Node, depth int) error {
 		seen := map[string]bool{}
 		for _, v := range n.Values {
 			key, ok := v.Key.(*ast.StringNode)
+			if v.Key.IsMergeKey() {
+				return s.fault(v.Key, "merges are not taken: write the fields out")
+			}
 			if !ok {
 				return s.fault(v.Key, "a field's name is plain text; put a number in quotes")
 			}

@@ -1,0 +1,111 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/canon"
+	"gatehouse/guard"
+	"gatehouse/outcome"
+)
+
+// Request is what a caller wants done.
+type Request struct {
+	Tool           ToolName // canonical or exported
+	Arguments      []byte   // JSON as it came; empty is {}
+	IdempotencyKey string   // "" is none
+}
+
+// passage is one call on its way. It belongs to the goroutine that called Call.
+type passage struct {
+	gate      *Gate
+	catalogue *catalogue // the one that the call began with
+	caller    Caller
+	request   Request
+	began     time.Time
+
+	standing         // step 1
+	tool     *listed // step 1
+	grant    Grant   // step 1
+	rule     string  // what made the decision
+	args     canon.Value
+	leave    func() // step 3: gives the place in flight back
+	findings []guard.Finding
+	decision Decision
+	ticket   Ticket     // step 6
+	claimed  *ResultKey // step 6: to be kept or dropped
+	kept     *Outcome   // step 6: the outcome of the same call, made before
+	result   result     // step 7
+	ended    atomic.Bool
+	err      error
+}
+
+type step func(context.Context, *passage) error
+
+// Call takes one call through the door. Any step may refuse it; then no later one runs. What record returns is durable:
+// no row, no result (P6). Refusals, panics and callers that left are rows too.
+func (g *Gate) Call(ctx context.Context, c Caller, r Request) Outcome {
+	p := &passage{gate: g, catalogue: g.catalogue.Load(), caller: c, request: r, began: time.Now()}
+	p.err = g.through(ctx, p, g.before) // 1 to 5
+	if p.err == nil {
+		p.err = g.through(ctx, p, g.act) // 6 and 7
+	}
+	g.guardAfter(ctx, p)                           // 8 results and errors alike; if it fails, both are withheld
+	return g.record(context.WithoutCancel(ctx), p) // 9
+}
+
+// steps are the lists that Call walks, in the order of the design.
+func (g *Gate) steps() (before, act []step) {
+	return []step{
+			g.permit,    // 1 is there such a tool for this caller
+			g.canonical, // 2 strict arguments in one form, schema
+			g.limit,     // 3 uses, rate: is anything left
+			g.guard,     // 4
+			g.decide,    // 5 allow, refuse, or ask
+		}, []step{
+			g.claim, // 6 kept result, use taken, intent durable: nothing is dispatched before it
+			g.run,   // 7 the handler, with credentials from the vault
+		}
+}
+
+// through walks a list. A panic in a step is internal, like any other error without a code.
+func (g *Gate) through(ctx context.Context, p *passage, steps []step) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	for _, s := range steps {
+		if err := s(ctx, p); err != nil {
+			return err
+		}
+		if p.kept != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// canonical is step 2: the arguments in the one form that is validated, guarded, hashed, logged and executed (P13).
+func (g *Gate) canonical(_ context.Context, p *passage) error {
+	raw := p.request.Arguments
+	if len(raw) == 0 {
+		raw = []byte(`{}`)
+	}
+	args, err := canon.ParseObject(raw)
+	if err != nil {
+		return err
+	}
+	p.args = args
+	if !on(checkSchema) {
+		return nil
+	}
+	if faults := p.tool.input.check(args); len(faults) > 0 {
+		p.rule = "schema"
+		return outcome.WithFaults(faults...)
+	}
+	return nil
+}

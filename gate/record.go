@@ -1,0 +1,171 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"gatehouse/canon"
+	"gatehouse/outcome"
+)
+
+// record is step 9: the final row, durable before anyone gets the result.
+func (g *Gate) record(ctx context.Context, p *passage) Outcome {
+	if p.leave != nil {
+		defer p.leave()
+	}
+	o := p.outcome()
+	if o.Code == outcome.Internal {
+		g.log.Error("a call failed inside", "tool", p.request.Tool, "error", p.err)
+	} else if cause := errors.Unwrap(p.err); cause != nil {
+		g.log.Debug("a call was refused", "tool", p.request.Tool, "outcome", o.Code.String(), "error", p.err)
+	}
+	if !p.ticket.Admitted && refusal(o.Code) && !g.strangers.refused(p) {
+		return o // it stands in the summary row of this minute
+	}
+	row := p.row(o.Code)
+	p.fill(row, o)
+	id, err := g.parts.Log.Record(ctx, p.ticket, row)
+	if err != nil && on(checkRow) {
+		g.log.Error("the log cannot be written", "error", err)
+		g.settle(ctx, p, Outcome{})
+		return p.withheld()
+	}
+	o.ID = id
+	g.settle(ctx, p, o)
+	g.tell(p, o)
+	return o
+}
+
+// outcome puts together what the caller will see.
+func (p *passage) outcome() Outcome {
+	if p.kept != nil {
+		o := *p.kept
+		return o
+	}
+	o := Outcome{Code: outcome.OK, Result: p.result.value, Content: p.result.content, Redactions: redactions(p.findings)}
+	if p.err != nil {
+		e := outcome.Explain(p.err)
+		return Outcome{Code: e.Code, Reason: e.Reason, Faults: e.Faults, RetryAfter: e.RetryAfter, Redactions: o.Redactions}
+	}
+	if p.result.failed {
+		o.Code, o.Reason = outcome.Upstream, "the tool answered with an error; its content says which"
+	}
+	return o
+}
+
+// withheld is what a caller gets whose row cannot be written: after an effect nobody may believe that nothing happened.
+func (p *passage) withheld() Outcome {
+	if p.ticket.Intent != 0 {
+		return Outcome{Code: outcome.Unknown, Reason: "the log cannot be written, so the result is withheld: look whether it happened before repeating it"}
+	}
+	return Outcome{Code: outcome.Unavailable, Reason: "the log cannot be written, so nothing is answered; try again later"}
+}
+
+func refusal(c outcome.Code) bool {
+	switch c {
+	case outcome.NotAllowed, outcome.Invalid, outcome.Blocked, outcome.Denied, outcome.Limited, outcome.Unavailable, outcome.Conflict:
+		return true
+	case outcome.OK, outcome.Input, outcome.Pending, outcome.Unauthenticated, outcome.Expired, outcome.Invalidated,
+		outcome.NotFound, outcome.Upstream, outcome.Timeout, outcome.Cancelled, outcome.Unknown, outcome.Internal:
+	}
+	return false
+}
+
+// settle keeps the outcome for repeats with the same idempotency key, or gives the key back if nothing can have happened.
+func (g *Gate) settle(ctx context.Context, p *passage, o Outcome) {
+	if p.claimed == nil {
+		return
+	}
+	var err error
+	switch {
+	case !p.ticket.Admitted:
+		err = g.parts.Results.Drop(ctx, *p.claimed)
+	case o.ID.IsZero():
+		// The row is not written: the claim stays, and a repeat is told that it may have happened.
+	default:
+		if !p.result.logged.IsZero() {
+			o.Result = p.result.logged // what is shown once is not kept
+		}
+		err = g.parts.Results.Keep(ctx, *p.claimed, o)
+	}
+	if err != nil {
+		g.log.Error("an outcome was not kept for repeats", "tool", p.tool.name, "error", err)
+	}
+}
+
+// row is what is known of a call by who makes it and what it asks for.
+func (p *passage) row(code outcome.Code) *Row {
+	c := p.caller
+	r := &Row{
+		Began: p.began, Person: c.person, Agent: c.agent, Token: c.token, Entry: c.origin.Entry,
+		Session: cut(c.origin.Session, 100), Job: c.job, Operator: c.operator, Peer: c.origin.Peer,
+		Decision: p.decision, Rule: p.rule, Outcome: code, Count: 1,
+		Payload: Payload{Arguments: p.args, Task: cut(c.origin.Task, 4000)},
+	}
+	if c.origin.Address.IsValid() {
+		r.Address = c.origin.Address.String()
+	}
+	if p.tool == nil {
+		r.Tool = ToolName(cut(string(p.request.Tool), 100))
+	} else {
+		r.Tool, r.Definition, r.Effect, r.Price = p.tool.name, p.tool.definition, p.tool.spec.Effect, p.tool.spec.Price
+	}
+	if p.rights != nil {
+		r.MapVersion, r.GrantVersion = p.rights.Version, p.grant.Version
+	}
+	if p.bearer != nil {
+		r.TokenVersion = p.bearer.Chain[0].Version
+		for _, link := range p.bearer.Chain[1:] {
+			r.Ancestors = append(r.Ancestors, link.Token)
+		}
+	}
+	return r
+}
+
+// fill adds how the call ended.
+func (p *passage) fill(r *Row, o Outcome) {
+	r.Took = time.Since(p.began)
+	r.BytesIn, r.BytesOut = int64(len(p.request.Arguments)), int64(o.Result.Len())
+	r.Payload.Result = o.Result
+	if !p.result.logged.IsZero() {
+		r.Payload.Result = p.result.logged
+	}
+	if p.tool != nil && readsLog(p.tool.name) {
+		r.Payload.Result = countOnly(o.Result)
+	}
+	r.Payload.Reason, r.Payload.Findings = o.Reason, p.findings
+	if !p.ticket.Admitted {
+		r.Price = 0
+	}
+	if p.err != nil && p.decision == Allow && !p.ticket.Admitted {
+		r.Decision = Refuse
+	}
+}
+
+// cut shortens what a client sent before it is logged.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n]
+}
+
+// readsLog reports whether a tool reads the log itself: its rows keep the arguments and a count, or the log would copy
+// itself and a reader would own what others did.
+func readsLog(tool ToolName) bool { return strings.HasPrefix(string(tool), "audit.") }
+
+func countOnly(v canon.Value) canon.Value {
+	n := 0
+	if rows, ok := v.Lookup("/rows"); ok {
+		for range rows.Elements {
+			n++
+		}
+	}
+	counted, err := canon.From(map[string]int{"rows": n})
+	if err != nil {
+		return canon.Value{}
+	}
+	return counted
+}

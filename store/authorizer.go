@@ -51,7 +51,7 @@ func isInternal(table string) bool {
 
 func mayReadPragma(name, value string) bool {
 	name = strings.ToLower(name)
-	if name == "table_info" { // its value is the table; nothing can be set by it
+	if name == "table_info" || name == "index_list" { // the value is a table; nothing can be set by them
 		return true
 	}
 	return value == "" && slices.Contains(readablePragmas, name)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -135,9 +136,9 @@ func isDatabases(err error) bool {
 	return err != nil && !errors.As(err, &ours) && !errors.Is(err, outcome.NotFound)
 }
 
-// unclear is for errors of a COMMIT: where the database did not say no, it is unknown whether it happened.
+// unclear is for errors of a COMMIT, or of a statement that commits by itself: where the database did not say no, it is unknown whether it happened.
 func unclear(err error) error {
-	if outcome.Of(err) == outcome.Conflict {
+	if outcome.Of(err) == outcome.Conflict || errors.Is(err, pgx.ErrTxCommitRollback) {
 		return err
 	}
 	var lite *sqlite.Error
@@ -145,7 +146,7 @@ func unclear(err error) error {
 		return err
 	}
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && !strings.HasPrefix(pg.Code, "08") && !strings.HasPrefix(pg.Code, "57") {
+	if errors.As(err, &pg) && !strings.HasPrefix(pg.Code, "08") && !strings.HasPrefix(pg.Code, "57P") {
 		return err
 	}
 	return outcome.Unknown.From(err, reasonUnclear)

@@ -75,16 +75,6 @@ func (b *sqliteBackend) query(ctx context.Context, text string, args []any, read
 	return translate(ctx, drain(rows, read))
 }
 
-// drain reads and closes rows; an error of closing counts, because that is where a driver says that reading broke off.
-func drain(rows *sql.Rows, read func(*sql.Rows) error) (err error) {
-	defer func() { // read may panic
-		if closing := rows.Close(); err == nil {
-			err = closing
-		}
-	}()
-	return read(rows)
-}
-
 func (b *sqliteBackend) rows(ctx context.Context, text string, args []any) (*sql.Rows, error) {
 	if stmt, ok := b.prepped.Load(text); ok {
 		return stmt.(*sql.Stmt).QueryContext(ctx, args...)
@@ -114,7 +104,7 @@ func (b *sqliteBackend) exec(ctx context.Context, text string, args []any) (int6
 	return n, translate(ctx, err)
 }
 
-func (b *sqliteBackend) begin(ctx context.Context) (transaction, error) {
+func (b *sqliteBackend) begin(ctx context.Context) (course, error) {
 	if err := b.writer.take(ctx); err != nil {
 		return nil, err
 	}
@@ -122,7 +112,7 @@ func (b *sqliteBackend) begin(ctx context.Context) (transaction, error) {
 		b.writer.leave()
 		return nil, translate(ctx, err)
 	}
-	return &sqliteTx{w: b.writer}, nil
+	return sqliteCourse{b.writer}, nil
 }
 
 func (b *sqliteBackend) prepare(ctx context.Context, text string) error {
@@ -151,70 +141,21 @@ func (b *sqliteBackend) close() error {
 	return errors.Join(b.readers.Close(), b.writer.close())
 }
 
-// sqliteTx is a transaction on the writing connection, which it holds until its end.
-type sqliteTx struct {
-	w     *sqliteWriter
-	busy  bool  // All delivers rows
-	first error // the first error of the database; nothing is done after it
-}
+// sqliteCourse is a transaction on the writing connection, whose turn it holds until its end.
+type sqliteCourse struct{ *sqliteWriter }
 
-var errBusy = errors.New("the transaction still delivers the rows of an All")
-
-func (t *sqliteTx) failed() error { return t.first }
-
-func (t *sqliteTx) ready(ctx context.Context) error {
-	switch {
-	case t.first != nil:
-		return t.first
-	case t.busy:
-		return errBusy
-	}
-	return ctx.Err()
-}
-
-// note keeps the first error that is the database's own: not "no row" and not the caller's.
-func (t *sqliteTx) note(ctx context.Context, err error) error {
-	translated := translate(ctx, err)
-	if isDatabases(err) {
-		t.first = translated
-	}
-	return translated
-}
-
-func (t *sqliteTx) query(ctx context.Context, text string, args []any, read func(*sql.Rows) error) error {
-	if err := t.ready(ctx); err != nil {
-		return err
-	}
-	rows, err := t.w.query(ctx, text, args)
+func (c sqliteCourse) commit(ctx context.Context) error {
+	defer c.leave()
+	_, err := c.exec(ctx, "COMMIT", nil)
 	if err != nil {
-		return t.note(ctx, err)
+		c.undo(ctx)
 	}
-	t.busy = true
-	defer func() { t.busy = false }()
-	return t.note(ctx, drain(rows, read))
+	return err
 }
 
-func (t *sqliteTx) exec(ctx context.Context, text string, args []any) (int64, error) {
-	if err := t.ready(ctx); err != nil {
-		return 0, err
-	}
-	n, err := t.w.exec(ctx, text, args)
-	return n, t.note(ctx, err)
-}
-
-func (t *sqliteTx) commit(ctx context.Context) error {
-	defer t.w.leave()
-	_, err := t.w.exec(ctx, "COMMIT", nil)
-	if err == nil {
-		return nil
-	}
-	t.w.undo(ctx)
-	return unclear(translate(ctx, err))
-}
-
-func (t *sqliteTx) rollback() {
-	defer t.w.leave()
-	t.w.undo(context.Background())
+func (c sqliteCourse) rollback() {
+	defer c.leave()
+	c.undo(context.Background())
 }
 
 // newConnector opens connections to dsn that carry the authorizer from their first moment. A nil one is for migrations.

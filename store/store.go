@@ -86,7 +86,7 @@ type DB struct {
 // backend is what differs between the engines. Its errors are already translated.
 type backend interface {
 	runner
-	begin(ctx context.Context) (transaction, error)
+	begin(ctx context.Context) (course, error)
 	prepare(ctx context.Context, sql string) error
 	ping(ctx context.Context) error
 	close() error

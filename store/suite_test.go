@@ -10,9 +10,8 @@ import (
 
 	"gatehouse/outcome"
 	"gatehouse/store"
+	"gatehouse/store/storetest"
 )
-
-func onSQLite(t *testing.T) store.Source { return store.Source{Dir: t.TempDir()} }
 
 // notes is the schema of the suite: a versioned table and a log that only grows.
 func notes() fstest.MapFS {
@@ -87,7 +86,12 @@ func open(t *testing.T, source store.Source, change ...func(*store.Config)) *sto
 
 func TestNotes(t *testing.T) {
 	t.Parallel()
-	db := open(t, onSQLite(t))
+	storetest.Engines(t, testNotes)
+}
+
+func testNotes(t *testing.T, source store.Source) {
+	t.Helper()
+	db := open(t, source)
 	ctx := t.Context()
 	id, err := db.Insert(ctx, insertNote, "a", []byte("x"))
 	if err != nil {

@@ -40,9 +40,7 @@ func (b *bound) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = answer.Body.Close()
 		return nil, b.tooLarge()
 	}
-	if _, upgraded := answer.Body.(io.Writer); !upgraded {
-		answer.Body = &limited{ReadCloser: answer.Body, left: b.max, tooLarge: b.tooLarge}
-	}
+	answer.Body = &limited{ReadCloser: answer.Body, left: b.max, tooLarge: b.tooLarge}
 	return answer, nil
 }
 

@@ -166,8 +166,9 @@ func refused(address string) error {
 // a redirect is handed to the caller as it came. Close its idle connections when it is no longer needed.
 func (e *Egress) Client(to Allow) *http.Client {
 	transport := &http.Transport{
-		Proxy:                  nil, // with one, the check would see the proxy's address
-		DialContext:            e.Dialer(to),
+		Proxy: nil, // with one, the check would see the proxy's address
+		// bound has compared the request's place with this one, whatever form its address was written in.
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return e.Dial(ctx, to) },
 		ForceAttemptHTTP2:      true,
 		MaxConnsPerHost:        64,
 		MaxIdleConnsPerHost:    8,

@@ -45,3 +45,6 @@ func (v Value) IsObject() bool { return v.text != "" && v.text[0] == '{' }
 
 // Digest is the SHA-256 of the canonical text. The same JSON value has the same digest, however it was spelled.
 func (v Value) Digest() Digest { return sha256.Sum256([]byte(v.text)) }
+
+// Object is the empty object.
+func Object() Value { return Value{"{}"} }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,7 +26,59 @@ func From(x any) (Value, error) {
 		pointer, _, problem := f.locate(b)
 		return Value{}, fmt.Errorf("writing %T as JSON: %s: %s", x, shorten(pointer), problem)
 	}
-	return Value{string(text)}, nil
+	return Value{text}, nil
+}
+
+// Decode fills dst from the value: names must match in case and be known, and a number that the field would change does
+// not fit. The error is [outcome.Invalid] with the fault's place. dst may be half filled after an error.
+func (v Value) Decode(dst any) error {
+	if v.IsZero() {
+		return outcome.WithFaults(outcome.Fault{Problem: "must be a JSON value, but there is none"})
+	}
+	return decodeError(json.Unmarshal([]byte(v.text), dst, decoding))
+}
+
+// decoding is how Go values are filled. Only floating-point numbers are ours: the library would round them silently.
+var decoding = json.JoinOptions(
+	json.RejectUnknownMembers(true),
+	json.WithUnmarshalers(json.JoinUnmarshalers(json.UnmarshalFromFunc(exact[float64]), json.UnmarshalFromFunc(exact[float32]))),
+)
+
+var errInexact = errors.New("the number would be rounded")
+
+// exact takes a number only if the float is written as the same number again.
+func exact[F float32 | float64](d *jsontext.Decoder, f *F) error {
+	if d.PeekKind() != '0' {
+		return errors.ErrUnsupported // to the library
+	}
+	text, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	bits := 64
+	if _, short := any(*f).(float32); short {
+		bits = 32
+	}
+	n, err := strconv.ParseFloat(string(text), bits)
+	if err != nil {
+		return errInexact
+	}
+	var buf [32]byte
+	if written := jsontext.AppendFloat(buf[:0], n, bits); !sameNumber(written, text) {
+		return errInexact
+	}
+	*f = F(n)
+	return nil
+}
+
+// sameNumber compares a number with a canonical one.
+func sameNumber(number, canonical []byte) bool {
+	if string(number) == string(canonical) {
+		return true
+	}
+	var buf [MaxNumber]byte
+	text, problem := appendNumber(buf[:0], number)
+	return problem == "" && string(text) == string(canonical)
 }
 
 // decodeError turns what the library says about Go types into what the sender of the JSON can act on.

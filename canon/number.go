@@ -41,17 +41,25 @@ func appendNumber(dst, num []byte) (_ []byte, problem string) {
 
 const tooLong = "a number may have at most 100 characters"
 
-// plain says that num is an integer short enough to be canonical as it stands: the usual case.
+// plain says that num is canonical as it stands: a short integer or a short decimal without leading or trailing zeros. It
+// is the usual case, and what it cannot tell is left to the exact way.
 func plain(num []byte) bool {
-	if len(num) > 16 || num[0] == '-' && (len(num) < 2 || num[1] == '0') {
+	n, i := len(num), 0
+	if num[0] == '-' {
+		i++
+	}
+	if n > 16 || n == i || num[i] == '0' && n > 1 {
 		return false
 	}
-	for _, c := range num[1:] {
-		if c < '0' || c > '9' {
+	point := false
+	for _, c := range num[i:] {
+		if c == '.' {
+			point = true
+		} else if c < '0' || c > '9' {
 			return false
 		}
 	}
-	return true
+	return !point || num[n-1] != '0'
 }
 
 // decimal is the number 0.d₁d₂d₃… × 10^point; neither the first digit nor the last is 0, and zero has no digits.

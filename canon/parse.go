@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"gatehouse/outcome"
@@ -20,7 +19,7 @@ func Parse(b []byte) (Value, error) {
 	if f != nil {
 		return Value{}, f.err(b)
 	}
-	return Value{string(text)}, nil
+	return Value{text}, nil
 }
 
 // ParseObject is [Parse] for what must be an object, as arguments of a call are.
@@ -32,15 +31,13 @@ func ParseObject(b []byte) (Value, error) {
 	return v, err
 }
 
-// canonical checks b and writes its canonical text into a buffer of its own.
-func canonical(b []byte) ([]byte, *fault) {
-	// The library alone decides what is JSON; the writer below relies on it and only adds this package's own limits.
+// canonical checks b and gives its canonical text.
+func canonical(b []byte) (string, *fault) {
+	// The library alone decides what is JSON; the writer relies on it and only adds this package's own limits.
 	if !jsontext.Value(b).IsValid() {
-		return nil, &fault{offset: -1}
+		return "", &fault{offset: -1}
 	}
-	w := writer{src: b, dst: make([]byte, 0, len(b))}
-	w.value(w.space(0), 0)
-	return w.dst, w.fault
+	return canonicalText(b)
 }
 
 // fault is why something was refused. An offset of -1 means that it is not JSON and the library knows the place.
@@ -97,13 +94,4 @@ func shorten(pointer string) string {
 		return pointer
 	}
 	return strings.ToValidUTF8(pointer[:most], "") + "…"
-}
-
-// Decode fills dst from the value: names must match in case and be known, numbers must fit. The error is
-// [outcome.Invalid] with the fault's place. dst may be half filled after an error.
-func (v Value) Decode(dst any) error {
-	if v.IsZero() {
-		return outcome.WithFaults(outcome.Fault{Problem: "must be a JSON value, but there is none"})
-	}
-	return decodeError(json.Unmarshal([]byte(v.text), dst, json.RejectUnknownMembers(true)))
 }

@@ -141,7 +141,7 @@ func (w *walker) object(i int, pointer string) int {
 	for i++; w.text[i] != '}'; {
 		end := endOfString(w.text, i)
 		name := unquote(w.text[i:end])
-		here := pointer + "/" + escapeToken(name)
+		here := pointer + "/" + PointerToken(name)
 		if w.name != nil {
 			w.stop = !w.name(here, name)
 		}
@@ -230,9 +230,31 @@ func appendQuote(dst []byte, s string) []byte {
 	return dst
 }
 
-func escapeToken(name string) string {
+// PointerToken gives a name as one token of a JSON Pointer (RFC 6901).
+func PointerToken(name string) string {
 	if !strings.ContainsAny(name, "~/") {
 		return name
 	}
 	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }
+
+// Text gives the text of a string.
+func (v Value) Text() (s string, ok bool) {
+	if v.IsZero() || v.text[0] != '"' {
+		return "", false
+	}
+	return unquote(v.text), true
+}
+
+// Member finds one member of an object by its exact name.
+func (v Value) Member(name string) (found Value, ok bool) {
+	for n, member := range v.Members {
+		if n == name {
+			return member, true
+		}
+	}
+	return Value{}, false
+}
+
+// AppendString appends s as a canonical JSON string. What is not UTF-8 in it becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte { return appendQuote(dst, s) }

@@ -2,7 +2,9 @@ package canon
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -11,16 +13,42 @@ import (
 type writer struct {
 	src, dst []byte
 	members  []member // of all objects that are open, one after the other
+	names    [][]byte // the unescaped names of those members that were spelled with an escape
+	order    []int32  // of the members of the object that is being sorted
 	scratch  []byte
 	fault    *fault // set once; then everything returns
 }
 
-// member is where one member of an open object stands in dst. A name is kept unescaped only if it holds an escape.
+// member is where one member of an open object stands in dst.
 type member struct {
-	begin, end int // from the quote of the name to the end of the value
-	name       int // where the name's closing quote stands
-	unescaped  []byte
+	begin, end int    // from the quote of the name to the end of the value
+	name       int    // where the name's closing quote stands
+	prefix     uint64 // of the name, to be compared first
+	unescaped  int    // 1 + where in writer.names the name stands if its spelling holds an escape
 }
+
+// writers keeps buffers between calls, and nothing that was in them is read again.
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+// canonicalText writes the canonical form of src. The error's place is an offset into src.
+func canonicalText(src []byte) (string, *fault) {
+	w := writers.Get().(*writer)
+	w.src, w.dst, w.members, w.names, w.fault = src, w.dst[:0], w.members[:0], w.names[:0], nil
+	w.value(w.space(0), 0)
+	text, f := "", w.fault
+	if f == nil {
+		text = string(w.dst)
+	}
+	w.src = nil
+	clear(w.names)
+	if cap(w.dst) <= most && cap(w.scratch) <= most {
+		writers.Put(w)
+	}
+	return text, f
+}
+
+// most is how large a buffer may be that waits for its next use.
+const most = 64 << 10
 
 func (w *writer) fail(at int, problem string) int {
 	if w.fault == nil {
@@ -127,7 +155,7 @@ func (w *writer) object(i, depth int) int {
 	if depth > MaxDepth {
 		return w.fail(i, tooDeep)
 	}
-	first, sorted := len(w.members), true
+	first, names, sorted := len(w.members), len(w.names), true
 	w.dst = append(w.dst, '{')
 	for i = w.space(i + 1); w.src[i] != '}'; {
 		if w.src[i] == ',' {
@@ -137,31 +165,34 @@ func (w *writer) object(i, depth int) int {
 		if i = w.member(i, depth); w.fault != nil {
 			return i
 		}
-		if n := len(w.members); n-first > 1 && w.compare(w.members[n-2], w.members[n-1]) > 0 {
-			sorted = false
+		if n := len(w.members); sorted && n-first > 1 {
+			sorted = w.compare(&w.members[n-2], &w.members[n-1]) < 0
 		}
 	}
 	if !sorted {
 		w.sort(w.members[first:])
 	}
-	w.members = w.members[:first]
+	w.members, w.names = w.members[:first], w.names[:names]
 	w.dst = append(w.dst, '}')
 	return i + 1
 }
 
 // member writes one name with its value and notes where it stands.
 func (w *writer) member(i, depth int) int {
-	m := member{begin: len(w.dst)}
-	at := i
+	m, at := member{begin: len(w.dst)}, i
 	i = w.str(i)
 	m.name = len(w.dst) - 1
-	if name := w.dst[m.begin+1 : m.name]; bytes.IndexByte(name, '\\') >= 0 {
-		m.unescaped, _ = jsontext.AppendUnquote(nil, w.dst[m.begin:])
+	name := w.dst[m.begin+1 : m.name]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name, _ = jsontext.AppendUnquote(nil, w.dst[m.begin:])
 		// Parsers written in C see only what stands before it: two names would become one behind our back.
-		if bytes.IndexByte(m.unescaped, 0) >= 0 {
+		if bytes.IndexByte(name, 0) >= 0 {
 			return w.fail(at, "a name must not hold U+0000")
 		}
+		w.names = append(w.names, name)
+		m.unescaped = len(w.names)
 	}
+	m.prefix = prefix(name)
 	w.dst = append(w.dst, ':')
 	i = w.value(w.space(w.space(i)+1), depth) // past the colon
 	if w.fault != nil {
@@ -172,40 +203,78 @@ func (w *writer) member(i, depth int) int {
 	return w.space(i)
 }
 
-func (w *writer) nameOf(m member) []byte {
-	if m.unescaped != nil {
-		return m.unescaped
+// prefix gives the first eight bytes of a name as a number in the order of names; a shorter one is filled with zeros.
+func prefix(name []byte) (p uint64) {
+	n := min(len(name), 8)
+	for _, c := range name[:n] {
+		p = p<<8 | uint64(inUTF16(c))
+	}
+	return p << (8 * (8 - n))
+}
+
+// inUTF16 moves a byte of UTF-8 so that the order of bytes is that of UTF-16's code units: what UTF-16 writes with
+// surrogates (it begins with 0xF0 to 0xF4 here) comes before U+E000 to U+FFFF (0xEE and 0xEF).
+func inUTF16(c byte) byte {
+	switch {
+	case c >= 0xF0:
+		return c - 2
+	case c >= 0xEE:
+		return c + 8
+	}
+	return c
+}
+
+func (w *writer) compare(a, b *member) int {
+	if a.prefix != b.prefix {
+		return cmp.Compare(a.prefix, b.prefix)
+	}
+	return compareUTF16(w.nameOf(a), w.nameOf(b))
+}
+
+func (w *writer) nameOf(m *member) []byte {
+	if m.unescaped > 0 {
+		return w.names[m.unescaped-1]
 	}
 	return w.dst[m.begin+1 : m.name]
 }
 
-func (w *writer) compare(a, b member) int { return compareUTF16(w.nameOf(a), w.nameOf(b)) }
-
 // sort brings the members, which stand one after the other in dst, into the order of their names.
 func (w *writer) sort(members []member) {
-	begin, end := members[0].begin, members[len(members)-1].end
-	slices.SortFunc(members, w.compare)
+	w.order = w.order[:0]
+	for i := range members {
+		w.order = append(w.order, int32(i))
+	}
+	if len(members) <= 16 {
+		w.insertionSort(members)
+	} else {
+		slices.SortFunc(w.order, func(a, b int32) int { return w.compare(&members[a], &members[b]) })
+	}
 	w.scratch = w.scratch[:0]
-	for i, m := range members {
+	for i, k := range w.order {
 		if i > 0 {
 			w.scratch = append(w.scratch, ',')
 		}
-		w.scratch = append(w.scratch, w.dst[m.begin:m.end]...)
+		w.scratch = append(w.scratch, w.dst[members[k].begin:members[k].end]...)
 	}
-	copy(w.dst[begin:end], w.scratch)
+	copy(w.dst[members[0].begin:], w.scratch)
 }
 
-// compareUTF16 orders two UTF-8 texts by their UTF-16 code units, as RFC 8785 wants. That is the order of the bytes, but
-// for what UTF-16 writes with surrogates (four bytes here): it comes before U+E000 to U+FFFF.
+// insertionSort is what SortFunc does with so few, in half the time.
+func (w *writer) insertionSort(members []member) {
+	for i, k := range w.order {
+		for ; i > 0 && w.compare(&members[k], &members[w.order[i-1]]) < 0; i-- {
+			w.order[i] = w.order[i-1]
+		}
+		w.order[i] = k
+	}
+}
+
+// compareUTF16 orders two names in UTF-8 by their UTF-16 code units, as RFC 8785 wants.
 func compareUTF16(a, b []byte) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if x, y := a[i], b[i]; x != y {
-			if x >= 0xEE && y >= 0xEE && (x >= 0xF0) != (y >= 0xF0) {
-				return int(y) - int(x)
-			}
-			return int(x) - int(y)
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return cmp.Compare(inUTF16(a[i]), inUTF16(b[i]))
 		}
 	}
-	return len(a) - len(b)
+	return cmp.Compare(len(a), len(b))
 }

@@ -23,6 +23,7 @@ type Kit struct {
 	Migrate bool           // bring the database to the newest migration
 	Data    string         // the data folder, absolute: nothing that a person configures may hold it or lie in it
 	Egress  *egress.Egress // the only dialler
+	Environ []string       // all that a program which the module starts may inherit of our environment
 	Log     *slog.Logger   // never give it arguments, results or secrets
 
 	opened *[]func() error

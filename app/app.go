@@ -1,0 +1,356 @@
+// Package app puts the parts together and runs them. It is the only room that knows all of them, and it must never contain
+// a rule: what may happen is decided in the gate, what a module does stands in the module.
+//
+// A data folder holds:
+//
+//	lock               held while a process has the folder open
+//	NAME.db            one SQLite file for each module (none with PostgreSQL)
+//	keys/master.json   the master key: without it nothing sealed can be read
+//	keys/audit.json    the key that signs the heads of the log
+//	operator.key       proof for the operator's socket, made anew at each start
+//	operator.sock      the operator's socket, while serve runs
+//	work/NAME/         what a module writes besides
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gatehouse/config"
+	"gatehouse/egress"
+	"gatehouse/entry/socket"
+	"gatehouse/gate"
+	"gatehouse/httpfront"
+	"gatehouse/module"
+	"gatehouse/module/audit"
+	"gatehouse/module/calls"
+	"gatehouse/module/people"
+	"gatehouse/module/tokens"
+	"gatehouse/module/vault"
+	"gatehouse/secret"
+	"gatehouse/store"
+)
+
+// lockWait is how long a start waits for another process to leave the data folder.
+const lockWait = 5 * time.Second
+
+// Config is what an App is made of.
+type Config struct {
+	File    config.File
+	Log     *slog.Logger // nil: slog.Default
+	Version string       // what the entries say of themselves
+	Offline bool         // only the built-in modules: for the operator's commands while no server runs
+
+	// The following are for tests and for the demo, which are programs of their own.
+	Modules map[string]Starter            // further modules, each started whether or not it has a section
+	Parts   func(gate.Parts) gate.Parts   // puts other parts in the place of some, to see the gate refuse
+	Observe func(network, address string) // is told of every connection that is tried
+}
+
+// App is a whole gateway. Its exported fields do not change.
+type App struct {
+	Gate *gate.Gate
+	Log  *audit.Module
+
+	file     config.File
+	version  string
+	log      *slog.Logger
+	operator secret.Text // the content of operator.key
+	people   *people.People
+	jobs     []gate.Job
+	closers  []func() error // what Close does, in reverse order
+	running  sync.WaitGroup // jobs
+	stop     context.CancelFunc
+}
+
+// New opens the data folder, takes its lock, and makes everything in the order in which it is needed. What it made is
+// closed again when it fails.
+func New(ctx context.Context, c Config) (_ *App, err error) {
+	a := &App{file: c.File, version: c.Version, log: c.Log}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	data, err := filepath.Abs(c.File.Data)
+	if err != nil {
+		return nil, fmt.Errorf("finding the data folder: %w", err)
+	}
+	a.file.Data = data
+	release, err := store.LockFolder(ctx, data, lockWait)
+	if err != nil {
+		return nil, fmt.Errorf("opening the data folder %s: %w", data, err)
+	}
+	a.onClose(release)
+	if a.operator, err = a.newOperatorKey(); err != nil {
+		return nil, err
+	}
+	source, err := a.source()
+	if err != nil {
+		return nil, err
+	}
+	out := egress.New(egress.Config{Observe: c.Observe})
+	kit := func(name string) module.Kit {
+		k := module.Kit{Name: name, Source: source, Migrate: true, Data: data, Egress: out, Environ: config.ChildEnvironment(), Log: a.log}.Ready()
+		a.onClose(k.Close)
+		return k
+	}
+	all, parts, err := a.builtIn(ctx, kit)
+	if err != nil {
+		return nil, err
+	}
+	if c.Parts != nil {
+		parts = c.Parts(parts)
+	}
+	if !c.Offline {
+		further, err := a.downstream(ctx, kit, c.Modules)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, further...)
+	}
+	a.Gate, err = gate.New(gate.Config{
+		Modules: all, Parts: parts, Guards: guards(), OperatorKey: a.operator, Log: a.log,
+		Limits: gate.Limits{CallsPerMinute: c.File.Limits.CallsPerMinute, InFlight: c.File.Limits.InFlight},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(a.Gate.Close)
+	for _, m := range all {
+		if s, ok := m.(gate.Scheduled); ok {
+			a.jobs = append(a.jobs, s.Jobs()...)
+		}
+	}
+	return a, nil
+}
+
+// source says where the databases lie.
+func (a *App) source() (s store.Source, err error) {
+	s.Dir = a.file.Data
+	if a.file.Store.PostgresDSN.IsZero() {
+		return s, nil
+	}
+	if s.Run, err = a.file.Store.PostgresDSN.Read(); err != nil {
+		return s, err
+	}
+	if !a.file.Store.PostgresOwnerDSN.IsZero() {
+		s.Owner, err = a.file.Store.PostgresOwnerDSN.Read()
+	}
+	return s, err
+}
+
+// builtIn makes the modules that the gate itself asks.
+func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []gate.Module, parts gate.Parts, err error) {
+	v, err := vault.New(ctx, kit("vault"), vault.Config{MasterFile: a.file.MasterFile()})
+	if err != nil {
+		return nil, parts, err
+	}
+	a.Log, err = audit.New(ctx, kit("audit"), audit.Config{
+		Payload: int64(a.file.Audit.Payload), HeadFile: a.file.Audit.HeadFile, Sealer: v,
+		KeyFile: filepath.Join(a.file.Data, "keys", "audit.json"),
+	})
+	if err != nil {
+		return nil, parts, err
+	}
+	a.onClose(a.Log.Close)
+	if a.people, err = people.New(ctx, kit("people"), people.Config{}); err != nil {
+		return nil, parts, err
+	}
+	t, err := tokens.New(ctx, kit("tokens"), tokens.Config{
+		DefaultTTL: a.file.Tokens.DefaultTTL, MaxTTL: a.file.Tokens.MaxTTL, MaxPerPerson: a.file.Tokens.MaxPerPerson,
+		Permissions: a.people,
+		Counts: func(id gate.TokenID) tokens.Count {
+			return tokens.Count(a.Log.Counts(id))
+		},
+	})
+	if err != nil {
+		return nil, parts, err
+	}
+	kept, err := calls.New(ctx, kit("calls"), calls.Config{Sealer: v})
+	if err != nil {
+		return nil, parts, err
+	}
+	all = append(a.people.Modules(), t, a.Log, v, kept)
+	return all, gate.Parts{Permissions: a.people, Tokens: t, Log: a.Log, Vault: v, Results: kept}, nil
+}
+
+// downstream starts the modules that the configuration names.
+func (a *App) downstream(ctx context.Context, kit func(string) module.Kit, more map[string]Starter) ([]gate.Module, error) {
+	starters := maps.Clone(modules)
+	maps.Copy(starters, more)
+	if err := a.file.KnowModules(slices.Sorted(maps.Keys(starters))...); err != nil {
+		return nil, err
+	}
+	var all []gate.Module
+	for _, name := range slices.Sorted(maps.Keys(starters)) {
+		section, configured := a.file.Modules[name]
+		if _, always := more[name]; !configured && !always {
+			continue
+		}
+		made, err := starters[name](ctx, kit(name), section)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range made {
+			if c, ok := m.(io.Closer); ok {
+				a.onClose(c.Close)
+			}
+		}
+		all = append(all, made...)
+	}
+	return all, nil
+}
+
+// newOperatorKey makes the proof for this start and puts it where only the operator can read it.
+func (a *App) newOperatorKey() (secret.Text, error) {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return secret.Text{}, fmt.Errorf("making the operator's key: %w", err)
+	}
+	text := secret.New(hex.EncodeToString(key))
+	if err := socket.WriteKey(a.file.Data, text); err != nil {
+		return secret.Text{}, fmt.Errorf("writing the operator's key: %w", err)
+	}
+	return text, nil
+}
+
+// Ready reports why the gateway cannot take calls, or nil.
+func (a *App) Ready(context.Context) error {
+	return a.Log.Err()
+}
+
+// Handler is all HTTP entries behind the front, for the address that is really bound. done ends their open streams.
+func (a *App) Handler(listen string) (h http.Handler, server *http.Server, done func() error, err error) {
+	front, err := httpfront.New(httpfront.Config{
+		Listen: listen, PublicURL: a.file.PublicURL, AllowedHosts: a.file.AllowedHosts, AllowedOrigins: a.file.AllowedOrigins,
+		TrustedProxies: a.file.TrustedProxies, MaxBody: int64(a.file.Limits.Body), Log: a.log,
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	mux := http.NewServeMux()
+	var streams []io.Closer
+	for path, entry := range a.entries() {
+		mux.Handle(path, entry)
+		if path != "/" {
+			mux.Handle(path+"/", entry)
+		}
+		if c, ok := entry.(io.Closer); ok {
+			streams = append(streams, c)
+		}
+	}
+	h = front.Wrap(mux)
+	return h, front.Server(h), func() error {
+		var errs []error
+		for _, s := range streams {
+			errs = append(errs, s.Close())
+		}
+		return errors.Join(errs...)
+	}, nil
+}
+
+// Listen opens the configured address, for Run.
+func (a *App) Listen(ctx context.Context) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.file.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	return l, nil
+}
+
+// Run serves on the listener and on the operator's socket, and does the modules' jobs, until ctx ends. Then it takes no
+// new calls, lets those that run end within limits.drain, and returns. It closes the listener.
+func (a *App) Run(ctx context.Context, l net.Listener) error {
+	_, server, endStreams, err := a.Handler(l.Addr().String())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	control, err := socket.Listen(ctx, a.Gate, socket.Config{Data: a.file.Data, Log: a.log})
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	a.StartJobs(ctx)
+	failed := make(chan error, 2)
+	go func() { failed <- server.Serve(l) }()
+	go func() { failed <- control.Serve() }()
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.file.Limits.Drain)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Shutdown(drain) }()
+	err = errors.Join(err, endStreams(), control.Close(), <-stopped)
+	if err := server.Close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		a.log.Error("closing the HTTP server", "error", err)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// StartJobs does the modules' background work until ctx ends or the App is closed.
+func (a *App) StartJobs(ctx context.Context) {
+	ctx, a.stop = context.WithCancel(ctx)
+	for _, job := range a.jobs {
+		a.running.Go(func() {
+			name := strings.ReplaceAll(string(job.Tool), ".", " ")
+			for {
+				a.Gate.Call(ctx, a.Gate.Job(name), gate.Request{Tool: job.Tool})
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(job.Every):
+				}
+			}
+		})
+	}
+}
+
+// Operator is the caller for the operator's commands that run in this process, under the lock.
+func (a *App) Operator(ctx context.Context) (gate.Caller, error) {
+	nonce := make([]byte, 32)
+	if _, err := rand.Read(nonce); err != nil {
+		return gate.Caller{}, fmt.Errorf("making a nonce: %w", err)
+	}
+	proof := gate.OperatorProof{Nonce: nonce, MAC: gate.OperatorMAC(a.operator, nonce)}
+	return a.Gate.Authenticate(ctx, gate.Credential{Operator: &proof}, gate.Origin{Entry: "command"})
+}
+
+// Empty reports whether nobody has been added yet.
+func (a *App) Empty() bool { return a.people.Empty() }
+
+func (a *App) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+// Close ends the jobs and closes everything, the last first. Run must have returned.
+func (a *App) Close() error {
+	if a.stop != nil {
+		a.stop()
+	}
+	a.running.Wait()
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}

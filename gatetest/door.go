@@ -1,0 +1,268 @@
+package gatetest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+
+	"gatehouse/outcome"
+)
+
+// Door is one entry, as a client uses it.
+type Door interface {
+	// Name is the entry's name in the log; doors of one entry may share it and differ in Title.
+	Name() string
+	Title() string
+	// Call sends one call and gives what came back.
+	Call(token, tool, args string) Reply
+	// List gives the canonical names of the tools that the token is shown, and the code with which the list ended.
+	List(token string) ([]string, outcome.Code)
+}
+
+// Reply is an outcome as it came out of an entry, translated back.
+type Reply struct {
+	Code   outcome.Code
+	Reason string
+	ID     string // of the row
+	Result string // JSON
+	Faults []outcome.Fault
+	Raw    string // all that was sent, for searches
+}
+
+// Doors gives every entry that agents can use. An entry of the app that is missing here fails TestEveryEntryHasADoor.
+func (h *House) Doors() []Door {
+	return []Door{restDoor{h}, mcpDoor{h, "2025-11-25"}, mcpDoor{h, "2026-07-28"}}
+}
+
+type restDoor struct{ h *House }
+
+func (restDoor) Name() string  { return "rest" }
+func (restDoor) Title() string { return "rest" }
+
+func (d restDoor) Call(token, tool, args string) Reply {
+	d.h.T.Helper()
+	res, body := d.h.send(http.MethodPost, "/v1/tools/"+tool, token, args, nil)
+	r := Reply{Raw: body}
+	var out struct {
+		ID     string          `json:"id"`
+		Code   string          `json:"code"`
+		Reason string          `json:"reason"`
+		Result json.RawMessage `json:"result"`
+		Faults []outcome.Fault `json:"faults"`
+	}
+	if err := json.Unmarshal([]byte(body), &out); err != nil {
+		d.h.T.Fatalf("POST %s: %d %q is not JSON", tool, res.StatusCode, body)
+	}
+	r.ID, r.Reason, r.Result, r.Faults = out.ID, out.Reason, string(out.Result), out.Faults
+	if res.StatusCode == http.StatusOK {
+		r.Code = outcome.OK
+		return r
+	}
+	code, ok := outcome.Parse(out.Code)
+	if !ok {
+		d.h.T.Fatalf("POST %s: %d without a code: %s", tool, res.StatusCode, body)
+	}
+	r.Code = code
+	return r
+}
+
+func (d restDoor) List(token string) ([]string, outcome.Code) {
+	d.h.T.Helper()
+	res, body := d.h.send(http.MethodGet, "/v1/tools", token, "", nil)
+	var out struct {
+		Code  string `json:"code"`
+		Tools []struct {
+			Name string `json:"name"`
+		} `json:"tools"`
+	}
+	if err := json.Unmarshal([]byte(body), &out); err != nil {
+		d.h.T.Fatalf("GET /v1/tools: %d %q is not JSON", res.StatusCode, body)
+	}
+	if res.StatusCode != http.StatusOK {
+		code, _ := outcome.Parse(out.Code)
+		return nil, code
+	}
+	var names []string
+	for _, t := range out.Tools {
+		names = append(names, t.Name)
+	}
+	return names, outcome.OK
+}
+
+// mcpDoor speaks one revision by hand, so that what is sent is known to the byte.
+type mcpDoor struct {
+	h        *House
+	revision string
+}
+
+func (mcpDoor) Name() string    { return "mcp" }
+func (d mcpDoor) Title() string { return "mcp " + d.revision }
+
+func (d mcpDoor) modern() bool { return d.revision >= "2026" }
+
+func (d mcpDoor) Call(token, tool, args string) Reply {
+	d.h.T.Helper()
+	if args == "" {
+		args = "{}"
+	}
+	name, _ := json.Marshal(strings.Replace(tool, ".", "__", 1))
+	res, body := d.request(token, "tools/call", string(name), `"name":`+string(name)+`,"arguments":`+args)
+	if res.StatusCode == http.StatusUnauthorized {
+		return Reply{Code: outcome.Unauthenticated, Raw: body}
+	}
+	var out struct {
+		Result *struct {
+			IsError    bool            `json:"isError"`
+			Structured json.RawMessage `json:"structuredContent"`
+			Content    json.RawMessage `json:"content"`
+			Meta       struct {
+				Outcome struct {
+					Code   string          `json:"code"`
+					Reason string          `json:"reason"`
+					ID     string          `json:"id"`
+					Faults []outcome.Fault `json:"faults"`
+				} `json:"io.gatehouse/outcome"`
+			} `json:"_meta"`
+		} `json:"result"`
+		Error *struct {
+			Code    int    `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal([]byte(body), &out); err != nil {
+		d.h.T.Fatalf("%s %s: %d %q is not JSON", d.Title(), tool, res.StatusCode, body)
+	}
+	if out.Error != nil {
+		return Reply{Code: outcome.Invalid, Reason: out.Error.Message, Raw: body} // refused before it was a call
+	}
+	if out.Result == nil {
+		d.h.T.Fatalf("%s %s: %d without a result: %s", d.Title(), tool, res.StatusCode, body)
+	}
+	o := out.Result.Meta.Outcome
+	code, ok := outcome.Parse(o.Code)
+	if !ok || (code == outcome.OK) == out.Result.IsError {
+		d.h.T.Fatalf("%s %s: outcome %q with isError %v: %s", d.Title(), tool, o.Code, out.Result.IsError, body)
+	}
+	return Reply{code, o.Reason, o.ID, string(out.Result.Structured), o.Faults, body}
+}
+
+func (d mcpDoor) List(token string) ([]string, outcome.Code) {
+	d.h.T.Helper()
+	res, body := d.request(token, "tools/list", "", "")
+	if res.StatusCode == http.StatusUnauthorized {
+		return nil, outcome.Unauthenticated
+	}
+	var out struct {
+		Result struct {
+			Tools []struct {
+				Name string `json:"name"`
+			} `json:"tools"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal([]byte(body), &out); err != nil || res.StatusCode != http.StatusOK {
+		d.h.T.Fatalf("%s tools/list: %d %q", d.Title(), res.StatusCode, body)
+	}
+	var names []string
+	for _, t := range out.Result.Tools {
+		names = append(names, strings.Replace(t.Name, "__", ".", 1))
+	}
+	return names, outcome.OK
+}
+
+// request sends one JSON-RPC request in the door's revision; a legacy session is opened once for each token.
+func (d mcpDoor) request(token, method, name, params string) (*http.Response, string) {
+	d.h.T.Helper()
+	header := http.Header{"Mcp-Protocol-Version": {d.revision}}
+	meta := ""
+	if d.modern() {
+		header.Set("Mcp-Method", method)
+		if name != "" {
+			header.Set("Mcp-Name", strings.Trim(name, `"`))
+		}
+		meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + d.revision + `","io.modelcontextprotocol/clientCapabilities":{}}`
+		if params != "" {
+			meta += ","
+		}
+	} else {
+		session, res, body := d.session(token)
+		if session == "" {
+			return res, body
+		}
+		header.Set("Mcp-Session-Id", session)
+	}
+	return d.h.send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":7,"method":"`+method+`","params":{`+meta+params+`}}`, header)
+}
+
+func (d mcpDoor) session(token string) (string, *http.Response, string) {
+	d.h.T.Helper()
+	d.h.mu.Lock()
+	defer d.h.mu.Unlock()
+	key := d.revision + token
+	if s := d.h.sessions[key]; s != "" {
+		return s, nil, ""
+	}
+	res, body := d.h.send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"`+d.revision+
+		`","capabilities":{},"clientInfo":{"name":"gatetest","version":"1"}}}`, nil)
+	s := res.Header.Get("Mcp-Session-Id")
+	if res.StatusCode != http.StatusOK || s == "" {
+		return "", res, body
+	}
+	d.h.sessions[key] = s
+	header := http.Header{"Mcp-Session-Id": {s}, "Mcp-Protocol-Version": {d.revision}}
+	if res, body := d.h.send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, header); res.StatusCode != http.StatusAccepted {
+		d.h.T.Fatalf("notifications/initialized: %d %s", res.StatusCode, body)
+	}
+	return s, res, body
+}
+
+// send sends one HTTP request and reads the answer whole. The token is sent as it is, even if it is none.
+func (h *House) send(method, path, token, body string, header http.Header) (*http.Response, string) {
+	h.T.Helper()
+	r, err := http.NewRequestWithContext(h.T.Context(), method, "http://127.0.0.1"+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Accept", "application/json, text/event-stream")
+	if token != "" {
+		r.Header["Authorization"] = []string{"Bearer " + token}
+	}
+	for k, v := range header {
+		r.Header[k] = v
+	}
+	res, err := h.client.Do(r)
+	if err != nil {
+		h.T.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.T.Fatalf("%s %s: %v", method, path, err)
+	}
+	text := string(b)
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		text = lastEvent(text)
+	}
+	return res, text
+}
+
+// lastEvent gives the data of the last message of an event stream: the answer.
+func lastEvent(stream string) string {
+	last := ""
+	for _, event := range strings.Split(strings.ReplaceAll(stream, "\r\n", "\n"), "\n\n") {
+		var data []string
+		for _, line := range strings.Split(event, "\n") {
+			if d, ok := strings.CutPrefix(line, "data:"); ok {
+				data = append(data, strings.TrimPrefix(d, " "))
+			}
+		}
+		if len(data) > 0 {
+			last = strings.Join(data, "\n")
+		}
+	}
+	return last
+}

@@ -32,6 +32,7 @@ type passage struct {
 	grant    Grant   // step 1
 	rule     string  // what made the decision
 	args     canon.Value
+	decoded  any    // step 2: args as the handler takes them
 	leave    func() // step 3: gives the place in flight back
 	findings []guard.Finding
 	decision Decision
@@ -100,12 +101,14 @@ func (g *Gate) canonical(_ context.Context, p *passage) error {
 		return err
 	}
 	p.args = args
-	if !on(checkSchema) {
-		return nil
+	if on(checkSchema) {
+		if faults := p.tool.input.check(args); len(faults) > 0 {
+			p.rule = "schema"
+			return outcome.WithFaults(faults...)
+		}
 	}
-	if faults := p.tool.input.check(args); len(faults) > 0 {
+	if p.decoded, err = p.tool.decode(args); err != nil {
 		p.rule = "schema"
-		return outcome.WithFaults(faults...)
 	}
-	return nil
+	return err
 }

@@ -75,7 +75,7 @@ func (g *Gate) run(ctx context.Context, p *passage) error {
 	ctx, cancel := context.WithTimeout(ctx, p.tool.spec.Deadline)
 	defer cancel()
 	defer p.ended.Store(true)
-	r, err := p.tool.run(ctx, Permit{p}, p.args)
+	r, err := p.tool.run(ctx, Permit{p}, p.decoded)
 	if err != nil {
 		return p.afterEffect(ctx, err)
 	}

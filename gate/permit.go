@@ -49,6 +49,18 @@ func (p Permit) Tool() ToolName { return p.passage().tool.name }
 // no key, only its number.
 func (p Permit) Tools() Directory { return p.passage().catalogue }
 
+// May reports whether the caller may call another tool as well, as things stood when this call was let through. It is for
+// modules that give out again what that tool once gave: a narrower token must not read there what it cannot ask for.
+func (p Permit) May(tool ToolName) bool {
+	q := p.passage()
+	t := q.catalogue.find(tool)
+	if t == nil {
+		return false
+	}
+	_, _, ok := q.may(q.caller, t)
+	return ok
+}
+
 // Credential opens a secret of the person for whom the call is made. It fails once the call has ended.
 func (p Permit) Credential(ctx context.Context, connection, field string) (secret.Text, error) {
 	q := p.passage()

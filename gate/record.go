@@ -82,8 +82,11 @@ func (g *Gate) settle(ctx context.Context, p *passage, o Outcome) {
 	switch {
 	case !p.ticket.Admitted:
 		err = g.parts.Results.Drop(ctx, *p.claimed)
+	case o.ID.IsZero() && p.ticket.Intent == 0:
+		err = g.parts.Results.Drop(ctx, *p.claimed) // nothing was changed and nothing was answered
 	case o.ID.IsZero():
-		// The row is not written: the claim stays, and a repeat is told that it may have happened.
+		// The row is not written: a repeat, also one that waits already, is told that it may have happened.
+		err = g.parts.Results.Keep(ctx, *p.claimed, p.withheld())
 	default:
 		if !p.result.logged.IsZero() {
 			o.Result = p.result.logged // what is shown once is not kept

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -265,11 +266,23 @@ func plainNext(d *jsontext.Decoder) (any, error) {
 	case '"':
 		return t.String(), nil
 	case '0':
-		return json.Number(t.String()), nil
+		return plainNumber(t.String())
 	case 't', 'f':
 		return t.Bool(), nil
 	}
 	return nil, nil
+}
+
+// plainNumber gives a number as the validator compares it: integers of 64 bits exactly, all others as the nearest double.
+// (json.Number, which would be exact, it takes for a string.) Only the validator sees this; what runs keeps its digits.
+func plainNumber(text string) (any, error) {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i, nil
+	}
+	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return u, nil
+	}
+	return strconv.ParseFloat(text, 64)
 }
 
 const maxFaults = 20
@@ -351,11 +364,13 @@ func typeOf(x any) string {
 		return "string"
 	case bool:
 		return "boolean"
-	case json.Number:
-		if strings.ContainsAny(x.String(), ".eE") {
-			return "number"
-		}
+	case int64, uint64:
 		return "integer"
+	case float64:
+		if x == math.Trunc(x) {
+			return "integer"
+		}
+		return "number"
 	}
 	return "null"
 }

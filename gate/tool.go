@@ -98,7 +98,8 @@ type Tool struct {
 	output     *schema
 	content    bool // its results are MCP tool results
 	definition string
-	run        func(context.Context, Permit, canon.Value) (result, error)
+	decode     func(canon.Value) (any, error) // step 2: the arguments as the handler takes them
+	run        func(context.Context, Permit, any) (result, error)
 }
 
 // result is what a handler gave back.
@@ -158,14 +159,18 @@ func newTool[A, R any](name string, k Key, s Spec, run func(context.Context, Per
 	if t.output, err = outputOf[R](s); err != nil {
 		return Tool{}, fmt.Errorf("its result: %w", err)
 	}
-	t.run = func(ctx context.Context, p Permit, args canon.Value) (result, error) {
+	t.decode = func(args canon.Value) (any, error) {
 		var a A
 		if raw, ok := any(&a).(*Raw); ok {
 			*raw = args
-		} else if err := args.Decode(&a); err != nil {
-			return result{}, err
+			return a, nil
 		}
-		r, err := run(ctx, p, a)
+		err := args.Decode(&a)
+		return a, err
+	}
+	t.run = func(ctx context.Context, p Permit, decoded any) (result, error) {
+		p.passage() // past the gate a handler fails here at the latest
+		r, err := run(ctx, p, decoded.(A))
 		if err != nil {
 			return result{}, err
 		}

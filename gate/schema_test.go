@@ -1,0 +1,138 @@
+package gate_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gatehouse/canon"
+	"gatehouse/gate"
+)
+
+type mailArgs struct {
+	To      []string    `json:"to" kind:"email" carries:"destination" jsonschema:"who gets it"`
+	Subject string      `json:"subject"`
+	Size    int64       `json:"size,omitzero"`
+	Parts   []part      `json:"parts,omitzero"`
+	Any     canon.Value `json:"any,omitzero"`
+}
+
+type part struct {
+	Name string `json:"name"`
+}
+
+func TestSchemaNamesThePlaceOfEachFault(t *testing.T) {
+	t.Parallel()
+	s, err := gate.SchemaFor[mailArgs]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ args, want string }{
+		{`{"to":["a@b.c"],"subject":"x"}`, ``},
+		{`{"to":["a@b.c"],"subject":"x","any":{"deep":[1,null]}}`, ``},
+		{`{"to":["a@b.c"],"subject":"x","size":9223372036854775807}`, ``},
+		{`{}`, `/to is missing; /subject is missing`},
+		{`{"to":"a@b.c","subject":"x"}`, `/to is a string, but must be an array`},
+		{`{"to":["a@b.c",7],"subject":"x"}`, `/to/1 is an integer, but must be a string`},
+		{`{"to":null,"subject":"x"}`, `/to is a null, but must be an array`},
+		{`{"to":[],"subject":"x","bcc":["z"]}`, `/bcc is not an argument of this tool`},
+		{`{"to":[],"Subject":"x"}`, `/subject is missing; /Subject is not an argument of this tool`},
+		{`{"to":[],"subject":"x","size":1.5}`, `/size is a number, but must be an integer`},
+		{`{"to":[],"subject":"x","parts":[{"name":"a"},{"nam":"a"}]}`, `/parts/1/name is missing; /parts/1/nam is not an argument of this tool`},
+	} {
+		v, err := canon.ParseObject([]byte(tt.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range s.Check(v) {
+			got = append(got, f.Path+" "+f.Problem)
+		}
+		if g := strings.Join(got, "; "); g != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.args, g, tt.want)
+		}
+	}
+}
+
+func TestParseSchema(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 10_001 {
+		fmt.Fprintf(&b, `"p%d":{},`, i)
+	}
+	many := `{"type":"object","properties":{` + strings.TrimSuffix(b.String(), ",") + `}}`
+	for _, tt := range []struct{ name, schema, wantErr string }{
+		{"none", ``, ``},
+		{"empty", `{}`, ``},
+		{"draft-07", `{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}`, ``},
+		{"a reference inside", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"type":"string"}}}`, ``},
+		{"a reference to another document", `{"type":"object","properties":{"a":{"$ref":"http://127.0.0.1/x"}}}`, `compiling`},
+		{"an array", `{"type":"array"}`, `not of an object`},
+		{"object or null", `{"type":["object","null"]}`, `not of an object`},
+		{"duplicate names", `{"type":"object","type":"object"}`, `reading`},
+		{"no JSON", `{`, `reading`},
+		{"a pattern that does not compile", `{"type":"object","properties":{"a":{"pattern":"("}}}`, `compiling`},
+		{"too many nodes", many, `more than 10000`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := gate.ParseSchema([]byte(tt.schema))
+			if got := fmt.Sprint(err); tt.wantErr == "" && err != nil || !strings.Contains(got, tt.wantErr) {
+				t.Errorf("%s, want %q", got, tt.wantErr)
+			}
+		})
+	}
+}
+
+func TestAnAdvertisedResultMayBeRedacted(t *testing.T) {
+	t.Parallel()
+	s, err := gate.ParseSchema([]byte(`{"type":"object","properties":{
+		"mail":{"type":"string","format":"email","pattern":"@","minLength":3},
+		"format":{"type":"integer","minimum":3,"enum":[3,4]},
+		"list":{"type":"array","minItems":1,"items":{"type":"string","enum":["a"]}}},"required":["mail"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Loosened()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"properties":{"format":{"enum":[3,4],"minimum":3,"type":"integer"},"list":{"items":{"type":"string"},"minItems":1,"type":"array"},"mail":{"type":"string"}},"required":["mail"],"type":"object"}`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestResolveFollowsLinksAsFarAsThePathExists(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "root", "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"root/out": dir, "root/in": "sub", "root/nowhere": filepath.Join(dir, "missing")} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ path, want string }{
+		{"root/sub", "root/sub"},
+		{"root/new/file", "root/new/file"},
+		{"root/in/file", "root/sub/file"},
+		{"root/out/x", "x"},
+		{"root/nowhere/x", "error"},
+		{"root/nowhere", "error"},
+	} {
+		got, err := gate.Resolve(filepath.Join(dir, tt.path))
+		if err != nil {
+			got = filepath.Join(dir, "error")
+		}
+		if want := filepath.Join(dir, tt.want); got != want {
+			t.Errorf("%s leads to %s (%v), want %s", tt.path, got, err, want)
+		}
+	}
+}

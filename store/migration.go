@@ -97,7 +97,7 @@ func (m migrations) pending(applied []migration) (int64, error) {
 	return m.last() - int64(len(applied)), nil
 }
 
-// apply brings db to the newest migration, and says which were applied. Each is one transaction with its own row.
+// apply brings db to the newest migration. Each is one transaction with its own row.
 func (m migrations) apply(ctx context.Context, db *sql.DB, e Engine) error {
 	provider, err := goose.NewProvider(goose.DialectCustom, db, m.files,
 		goose.WithStore(ledger{engine: e, migrations: m}), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
@@ -138,6 +138,11 @@ func (ledger) CreateVersionTable(ctx context.Context, db database.DBTxConn) erro
 func (l ledger) Insert(ctx context.Context, db database.DBTxConn, r database.InsertRequest) error {
 	if r.Version == 0 {
 		return nil
+	}
+	if l.engine == SQLite {
+		if err := checkForeignKeys(ctx, db); err != nil {
+			return err
+		}
 	}
 	m := l.migrations.list[r.Version-1]
 	_, err := db.ExecContext(ctx, `INSERT INTO `+migrationTable+` (version, file, sha256, applied) VALUES ($1, $2, $3, $4)`,

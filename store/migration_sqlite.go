@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/pressly/goose/v3/database"
 )
 
 // bringUpSQLite makes file, copies an older one aside and migrates it; without c.Migrate it only looks.
@@ -72,13 +74,12 @@ func migrateSQLite(ctx context.Context, file string, all migrations) error {
 	db := sql.OpenDB(newConnector(dsnMigrate(file), nil))
 	db.SetMaxOpenConns(1)
 	err := all.apply(ctx, db, SQLite)
-	if err == nil {
-		err = checkForeignKeys(ctx, db)
-	}
 	return errors.Join(translate(ctx, err), db.Close())
 }
 
-func checkForeignKeys(ctx context.Context, db *sql.DB) error {
+// checkForeignKeys finds a row that refers to one that is not there. Foreign keys are off while a migration runs; this runs
+// in its transaction, so that one which breaks them is undone.
+func checkForeignKeys(ctx context.Context, db database.DBTxConn) error {
 	rows, err := db.QueryContext(ctx, `SELECT "table" FROM pragma_foreign_key_check`)
 	if err != nil {
 		return err
@@ -91,6 +92,6 @@ func checkForeignKeys(ctx context.Context, db *sql.DB) error {
 		if err := rows.Scan(&table); err != nil {
 			return err
 		}
-		return fmt.Errorf("migrating: a row of %s refers to a row that is not there", table)
+		return fmt.Errorf("a row of %s refers to a row that is not there", table)
 	})
 }

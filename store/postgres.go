@@ -6,10 +6,13 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"gatehouse/secret"
@@ -92,7 +95,10 @@ func roleOf(login, module string) (string, error) {
 // checkMigrations reads the record under the module's role, so a database whose role or grants are missing does not open.
 func (b *postgresBackend) checkMigrations(ctx context.Context, all migrations) error {
 	conn, err := b.db.Conn(ctx)
-	if err != nil {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "22023" { // SET ROLE of one that is not there
+		return fmt.Errorf("%w: %s", ErrBehind, pg.Message)
+	} else if err != nil {
 		return translate(ctx, err)
 	}
 	applied, err := ledger{engine: Postgres}.applied(ctx, conn)
@@ -107,8 +113,8 @@ func (b *postgresBackend) checkMigrations(ctx context.Context, all migrations) e
 }
 
 func (b *postgresBackend) query(ctx context.Context, text string, args []any, read func(*sql.Rows) error) error {
-	if b.closed.Load() {
-		return errClosed
+	if err := b.admits(text); err != nil {
+		return err
 	}
 	rows, err := b.db.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -119,8 +125,8 @@ func (b *postgresBackend) query(ctx context.Context, text string, args []any, re
 
 // exec carries the statement to its end even if ctx ends, for at most commitTime: what was sent may be carried out.
 func (b *postgresBackend) exec(ctx context.Context, text string, args []any) (int64, error) {
-	if b.closed.Load() {
-		return 0, errClosed
+	if err := b.admits(text); err != nil {
+		return 0, err
 	}
 	for range 3 { // a kept connection may have died unnoticed; ErrBadConn says that nothing was sent
 		conn, err := b.db.Conn(ctx)
@@ -147,6 +153,29 @@ func execDetached(ctx context.Context, conn *sql.Conn, text string, args []any) 
 		return n, err
 	}
 	return 0, unclear(translate(ctx, err))
+}
+
+// admits says whether a text may be run at all. What it may touch is for the database to say; but the database cannot keep
+// a session from becoming another role of its login (SET ROLE, set_config), so only statements on rows are sent.
+func (b *postgresBackend) admits(text string) error {
+	if b.closed.Load() {
+		return errClosed
+	}
+	return admitsPostgres(text)
+}
+
+var onRows = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "VALUES"}
+
+func admitsPostgres(text string) error {
+	text = strings.ToUpper(strings.TrimSpace(text))
+	verb, _, _ := strings.Cut(text, " ")
+	if i := strings.IndexAny(verb, "\t\r\n(;"); i >= 0 {
+		verb = verb[:i]
+	}
+	if !slices.Contains(onRows, verb) || strings.Contains(text, "SET_CONFIG") {
+		return fmt.Errorf("only statements on rows are run (%s), not %q", strings.Join(onRows, ", "), verb)
+	}
+	return nil
 }
 
 // execPostgres runs one statement. Without arguments pgx would send the text by the simple protocol, which runs all the
@@ -190,6 +219,9 @@ func (b *postgresBackend) begin(ctx context.Context) (course, error) {
 }
 
 func (b *postgresBackend) prepare(ctx context.Context, text string) error {
+	if err := b.admits(text); err != nil {
+		return err
+	}
 	stmt, err := b.db.PrepareContext(ctx, text)
 	if err != nil {
 		return translate(ctx, err)
@@ -218,10 +250,16 @@ type postgresCourse struct {
 }
 
 func (c *postgresCourse) query(ctx context.Context, text string, args []any) (*sql.Rows, error) {
+	if err := admitsPostgres(text); err != nil {
+		return nil, err
+	}
 	return c.tx.QueryContext(ctx, text, args...)
 }
 
 func (c *postgresCourse) exec(ctx context.Context, text string, args []any) (int64, error) {
+	if err := admitsPostgres(text); err != nil {
+		return 0, err
+	}
 	return execPostgres(ctx, c.tx, text, args)
 }
 

@@ -64,7 +64,7 @@ func dsnReader(file string) string {
 }
 
 // dsnMigrate leaves foreign keys off, which the way to rebuild a table needs (https://www.sqlite.org/lang_altertable.html);
-// they are checked after the migrations.
+// they are checked at the end of each migration, see checkForeignKeys.
 func dsnMigrate(file string) string {
 	return dsn(file, "rw", url.Values{"_journal_mode": {"WAL"}, "_txlock": {"immediate"}})
 }

@@ -119,3 +119,9 @@ func missing(t testing.TB, why string) {
 	}
 	t.Skip(why)
 }
+
+// Nowhere is the DSN of a server that is not there.
+func Nowhere(t testing.TB) secret.Text {
+	t.Helper()
+	return dsn(t.TempDir(), "nobody", "nothing")
+}

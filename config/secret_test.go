@@ -93,6 +93,23 @@ func TestSecretFromFile(t *testing.T) {
 	}
 }
 
+func TestSecretOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	path := filepath.Join(t.TempDir(), "given")
+	if err := os.WriteFile(path, []byte("hunter2"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := (config.Secret{File: path}).Read(); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+		t.Errorf("read as %q, %v", got.Reveal(), err)
+	}
+}
+
 func TestSecretFromCredential(t *testing.T) { // not parallel: the environment
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"dsn": 0o440, "open": 0o444} {

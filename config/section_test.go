@@ -106,6 +106,7 @@ func TestSectionErrors(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"    nme: x\n", `g.yaml:3:5: unknown field "nme" (did you mean "name"?)`},
 		{"    hidden: x\n", `g.yaml:3:5: unknown field "hidden"`},
+		{"    \"-\": x\n", `g.yaml:3:5: unknown field "-"`},
 		{"    unshown: x\n", `g.yaml:3:5: unknown field "unshown"`},
 		{"    inner: {deep: [{y: 1}]}\n", `g.yaml:3:21: unknown field "y"`},
 		{"    effect: destroys\n", `g.yaml:3:13: "destroys" is none of reads, writes`},

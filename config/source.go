@@ -61,27 +61,21 @@ func (s source) syntax(err error) error {
 	return s.fault(nil, "this is not YAML that can be read")
 }
 
-// plain refuses anchors, aliases, merges, tags and complex keys everywhere, in the modules' sections too, and duplicate
-// keys however they are quoted.
+// plain refuses anchors, aliases, merges, tags and complex keys everywhere, in the modules' sections too. The parser has
+// refused duplicate keys already, however they are quoted.
 func (s source) plain(n ast.Node, depth int) error {
 	if depth > maxDepth {
 		return s.fault(n, "nested deeper than %d", maxDepth)
 	}
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		seen := map[string]bool{}
 		for _, v := range n.Values {
-			key, ok := v.Key.(*ast.StringNode)
 			if v.Key.IsMergeKey() {
 				return s.fault(v.Key, "merges are not taken: write the fields out")
 			}
-			if !ok {
+			if _, ok := v.Key.(*ast.StringNode); !ok {
 				return s.fault(v.Key, "a field's name is plain text; put a number in quotes")
 			}
-			if seen[key.Value] {
-				return s.fault(key, "field %q is given twice", key.Value)
-			}
-			seen[key.Value] = true
 			if err := s.plain(v.Value, depth+1); err != nil {
 				return err
 			}

@@ -264,7 +264,7 @@ func TestLiteralAddress(t *testing.T) {
 
 func TestNoProxyFromEnvironment(t *testing.T) { // not parallel: the environment
 	proxy := startTarget(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "proxied") })
-	server := startTarget(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "direct") })
+	server := startTarget(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "direct "+r.RequestURI) })
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, proxy.URL)
 	}
@@ -274,7 +274,7 @@ func TestNoProxyFromEnvironment(t *testing.T) { // not parallel: the environment
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := get(t, e.Client(a), up); got != "200 direct" || proxy.hits.Load() != 0 {
+	if got := get(t, e.Client(a), up+"/x"); got != "200 direct /x" || proxy.hits.Load() != 0 {
 		t.Errorf("%s, and %d connections to the proxy", got, proxy.hits.Load())
 	}
 }

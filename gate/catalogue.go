@@ -34,6 +34,7 @@ type Directory interface {
 // Entry is what the directory shows of a tool.
 type Entry struct {
 	Name       ToolName
+	Title      string // for people; may be empty
 	Key        KeyNumber
 	Effect     Effect
 	Who        Who
@@ -149,5 +150,5 @@ func (c *catalogue) All() []Entry {
 }
 
 func (l *listed) entry() Entry {
-	return Entry{l.name, l.number, l.spec.Effect, l.spec.Who, l.byDefault(), l.definition}
+	return Entry{l.name, l.spec.Title, l.number, l.spec.Effect, l.spec.Who, l.byDefault(), l.definition}
 }

@@ -2,7 +2,10 @@ package canon_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gatehouse/canon"
@@ -17,6 +20,9 @@ func TestParse(t *testing.T) {
 		{"order of escaped names", `{"\"":1,"!":2,"#":3,"\\":4,"[":5,"]":6}`, `{"!":2,"\"":1,"#":3,"[":5,"\\":4,"]":6}`},
 		{"order by UTF-16", `{"\uFB33":1,"\uD83D\uDE02":2,"\u20ac":3,"1":4,"\u0080":5,"\r":6}`, "{\"\\r\":6,\"1\":4,\"\u0080\":5,\"\u20ac\":3,\"\U0001F602\":2,\"\uFB33\":1}"},
 		{"strings", `"\u0041\/\u000A\u001F\u007f\u2028<\u00e9\t"`, "\"A/\\n\\u001f\u007f\u2028<é\\t\""},
+		{"order behind eight equal bytes", `{"12345678\uFB33":1,"12345678\uD83D\uDE02":2,"12345678#":3,"12345678\"":4,"12345678":5}`, "{\"12345678\":5,\"12345678\\\"\":4,\"12345678#\":3,\"12345678\U0001F602\":2,\"12345678\uFB33\":1}"},
+		{"both ends of the upper block", `{"\ue000":1,"\uffff":2,"\ud7ff":3,"\ud800\udc00":4,"\udbff\udfff":5}`, "{\"\ud7ff\":3,\"\U00010000\":4,\"\U0010FFFF\":5,\"\ue000\":1,\"\uffff\":2}"},
+		{"an escaped slash alone", `{"\/":"\/"}`, `{"/":"/"}`},
 		{"a prefix comes first", `{"ab":1,"a":2,"":3}`, `{"":3,"a":2,"ab":1}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,6 +74,7 @@ func TestParseRefuses(t *testing.T) {
 		{"65 levels", strings.Repeat("[", 65) + strings.Repeat("]", 65), strings.Repeat("/0", 64), "64 objects"},
 		{"65 levels of objects", strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65), strings.Repeat("/a", 64), "64 objects"},
 		{"10,000 levels", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("/0", 64), "64 objects"},
+		{"a long name in the path", `{"` + strings.Repeat("é", 500) + `":1e400}`, "/" + strings.Repeat("é", 99) + "…", "too large"},
 		{"100,000 levels", strings.Repeat("[", 100_000), "", "at byte"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,5 +91,73 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("Parse gives a value with its error: %s", v)
 			}
 		})
+	}
+}
+
+// TestManyMembers: objects with few and with many members are sorted in two ways.
+func TestManyMembers(t *testing.T) {
+	t.Parallel()
+	for n := range 40 {
+		var members []string
+		for i := range n {
+			members = append(members, fmt.Sprintf(`"%d":%d`, i*7%41, i))
+		}
+		in := "{" + strings.Join(members, ",") + "}"
+		slices.Sort(members) // all names are digits, and a quote comes before them: the order of bytes
+		want := "{" + strings.Join(members, ",") + "}"
+		if v, err := canon.Parse([]byte(in)); err != nil || v.String() != want {
+			t.Errorf("Parse(%s)\n got %s, %v\nwant %s", in, v, err, want)
+		}
+	}
+}
+
+func TestParseObject(t *testing.T) {
+	t.Parallel()
+	if v, err := canon.ParseObject([]byte(` {"b":1, "a":2}`)); err != nil || v.String() != `{"a":2,"b":1}` {
+		t.Errorf("an object: %s, %v", v, err)
+	}
+	for _, in := range []string{`[]`, `null`, `"{}"`, `1`, `{`, ``} {
+		if v, err := canon.ParseObject([]byte(in)); !errors.Is(err, outcome.Invalid) || !v.IsZero() {
+			t.Errorf("ParseObject(%q) = %s, %v; want invalid", in, v, err)
+		}
+	}
+}
+
+func TestBytesAreACopy(t *testing.T) {
+	t.Parallel()
+	in := []byte(`{"a":1}`)
+	v, err := canon.Parse(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in[2], v.Bytes()[2] = 'x', 'x'
+	if got := string(v.AppendTo([]byte("x"))); got != `x{"a":1}` {
+		t.Errorf("the value became %s", got)
+	}
+}
+
+func TestConcurrentParses(t *testing.T) {
+	t.Parallel()
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				in := fmt.Sprintf(`{"z":%d,"a":{"y":"%d","b":[%d]}}`, g, i, i)
+				want := fmt.Sprintf(`{"a":{"b":[%d],"y":"%d"},"z":%d}`, i, i, g)
+				if v, err := canon.Parse([]byte(in)); err != nil || v.String() != want {
+					t.Errorf("got %s, %v, want %s", v, err, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestAppendString(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"": `""`, "a\"\n\x00/": `"a\"\n\u0000/"`, "\xff": "\"\ufffd\""} {
+		if got := string(canon.AppendString([]byte("x"), in)); got != "x"+want {
+			t.Errorf("AppendString(%q) = %s, want %s", in, got, want)
+		}
 	}
 }

@@ -98,6 +98,9 @@ func mismatch(err *json.SemanticError) string {
 	if errors.Is(err, json.ErrUnknownName) {
 		return "no such member here"
 	}
+	if errors.Is(err, errInexact) {
+		return "must be a number that a floating-point number holds without rounding"
+	}
 	want := ""
 	if t := err.GoType; t != nil {
 		want = expected(t)
@@ -105,10 +108,10 @@ func mismatch(err *json.SemanticError) string {
 	if want == "" || err.JSONKind == jsontext.KindInvalid {
 		return "does not fit"
 	}
-	if got := kindName(err.JSONKind); got != want {
+	if got := kindName(err.JSONKind); got != want && (got != "a number" || want != "an integer") {
 		return fmt.Sprintf("must be %s, not %s", want, got)
 	}
-	return fmt.Sprintf("must be %s that fits", want)
+	return fmt.Sprintf("must be %s of the right form and size", want)
 }
 
 func kindName(k jsontext.Kind) string {

@@ -97,9 +97,8 @@ func decimalOf(num, buf []byte) decimal {
 	}
 	exponent := 0
 	if i < len(num) {
-		// Out of range means ±MaxInt, which the caller's look at the double refuses; zero has no digits and never asks.
+		// One that is out of range makes the double infinite or 0, which is refused; zero has no digits and needs no point.
 		exponent, _ = strconv.Atoi(string(num[i+1:]))
-		exponent = min(max(exponent, -1_000_000), 1_000_000)
 	}
 	d.point = len(d.digits) - fraction + exponent
 	for n := len(d.digits); n > 0 && d.digits[n-1] == '0'; n-- {
@@ -141,12 +140,11 @@ func (d decimal) append(dst []byte, double float64) []byte {
 	return strconv.AppendInt(dst, int64(n-1), 10)
 }
 
-// isDouble says that the digits are exactly those that RFC 8785 would write for the nearest double.
+// isDouble says that the digits are those that RFC 8785 writes for the nearest double; then the power of ten is, too.
 func (d decimal) isDouble(double float64) bool {
 	var buf, digits [32]byte
 	text := strconv.AppendFloat(buf[:0], math.Abs(double), 'e', -1, 64)
-	shortest := decimalOf(text, digits[:0])
-	return string(shortest.digits) == string(d.digits) && shortest.point == d.point
+	return string(decimalOf(text, digits[:0]).digits) == string(d.digits)
 }
 
 func zeros(dst []byte, n int) []byte {

@@ -38,6 +38,24 @@ func (v Value) Elements(yield func(i int, v Value) bool) {
 	}
 }
 
+// Text gives the text of a string.
+func (v Value) Text() (s string, ok bool) {
+	if v.IsZero() || v.text[0] != '"' {
+		return "", false
+	}
+	return unquote(v.text), true
+}
+
+// Member finds one member of an object by its exact name.
+func (v Value) Member(name string) (found Value, ok bool) {
+	for n, member := range v.Members {
+		if n == name {
+			return member, true
+		}
+	}
+	return Value{}, false
+}
+
 // Lookup finds the value at a JSON Pointer (RFC 6901); "" is the whole.
 func (v Value) Lookup(pointer string) (Value, bool) {
 	if v.IsZero() || pointer != "" && pointer[0] != '/' {
@@ -77,7 +95,7 @@ func (v Value) child(token string) (found Value, ok bool) {
 func (v Value) Strings(yield func(pointer, s string) bool) {
 	if !v.IsZero() {
 		walk := walker{text: v.text, leaf: yield}
-		walk.value(0, "")
+		walk.value(0)
 	}
 }
 
@@ -85,7 +103,7 @@ func (v Value) Strings(yield func(pointer, s string) bool) {
 func (v Value) Names(yield func(pointer, name string) bool) {
 	if !v.IsZero() {
 		walk := walker{text: v.text, name: yield}
-		walk.value(0, "")
+		walk.value(0)
 	}
 }
 
@@ -104,7 +122,7 @@ func (v Value) ReplaceStrings(cut func(pointer, s string) string) Value {
 		return true
 	}
 	if !v.IsZero() {
-		walk.value(0, "")
+		walk.value(0)
 	}
 	if kept == 0 {
 		return v
@@ -116,54 +134,59 @@ func (v Value) ReplaceStrings(cut func(pointer, s string) string) Value {
 type walker struct {
 	text       string
 	leaf, name func(pointer, s string) bool // either may be nil
+	pointer    []byte                       // of what is being looked at
 	begin, end int                          // of the string that leaf is looking at
 	stop       bool
 }
 
-func (w *walker) value(i int, pointer string) (end int) {
+// value visits the value that begins at i and returns the place after it; once stop is set the place means nothing.
+func (w *walker) value(i int) (end int) {
 	switch w.text[i] {
 	case '{':
-		return w.object(i, pointer)
+		return w.object(i)
 	case '[':
-		return w.array(i, pointer)
+		return w.array(i)
 	case '"':
 		w.begin, w.end = i, endOfString(w.text, i)
 		end = w.end
 		if w.leaf != nil {
-			w.stop = !w.leaf(pointer, unquote(w.text[i:end]))
+			w.stop = !w.leaf(string(w.pointer), unquote(w.text[i:end]))
 		}
 		return end
 	}
 	return endOfScalar(w.text, i)
 }
 
-func (w *walker) object(i int, pointer string) int {
-	for i++; w.text[i] != '}'; {
+func (w *walker) object(i int) int {
+	above := len(w.pointer)
+	for i++; w.text[i] != '}' && !w.stop; {
 		end := endOfString(w.text, i)
 		name := unquote(w.text[i:end])
-		here := pointer + "/" + PointerToken(name)
+		w.pointer = append(append(w.pointer, '/'), PointerToken(name)...)
 		if w.name != nil {
-			w.stop = !w.name(here, name)
+			w.stop = !w.name(string(w.pointer), name)
 		}
 		if !w.stop {
-			end = w.value(end+1, here)
+			end = w.value(end + 1)
 		}
-		if w.stop {
-			return end
+		w.pointer = w.pointer[:above]
+		if !w.stop {
+			i = afterComma(w.text, end)
 		}
-		i = afterComma(w.text, end)
 	}
 	return i + 1
 }
 
-func (w *walker) array(i int, pointer string) int {
+func (w *walker) array(i int) int {
+	above := len(w.pointer)
 	i++
-	for n := 0; w.text[i] != ']'; n++ {
-		end := w.value(i, pointer+"/"+strconv.Itoa(n))
-		if w.stop {
-			return end
+	for n := 0; w.text[i] != ']' && !w.stop; n++ {
+		w.pointer = strconv.AppendInt(append(w.pointer, '/'), int64(n), 10)
+		end := w.value(i)
+		w.pointer = w.pointer[:above]
+		if !w.stop {
+			i = afterComma(w.text, end)
 		}
-		i = afterComma(w.text, end)
 	}
 	return i + 1
 }
@@ -236,24 +259,6 @@ func PointerToken(name string) string {
 		return name
 	}
 	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
-}
-
-// Text gives the text of a string.
-func (v Value) Text() (s string, ok bool) {
-	if v.IsZero() || v.text[0] != '"' {
-		return "", false
-	}
-	return unquote(v.text), true
-}
-
-// Member finds one member of an object by its exact name.
-func (v Value) Member(name string) (found Value, ok bool) {
-	for n, member := range v.Members {
-		if n == name {
-			return member, true
-		}
-	}
-	return Value{}, false
 }
 
 // AppendString appends s as a canonical JSON string. What is not UTF-8 in it becomes U+FFFD.

@@ -212,13 +212,10 @@ func prefix(name []byte) (p uint64) {
 	return p << (8 * (8 - n))
 }
 
-// inUTF16 moves a byte of UTF-8 so that the order of bytes is that of UTF-16's code units: what UTF-16 writes with
-// surrogates (it begins with 0xF0 to 0xF4 here) comes before U+E000 to U+FFFF (0xEE and 0xEF).
+// inUTF16 moves a byte of UTF-8 so that the order of bytes is that of UTF-16's code units: U+E000 to U+FFFF (0xEE and 0xEF
+// here) come after what UTF-16 writes with surrogates (0xF0 to 0xF4).
 func inUTF16(c byte) byte {
-	switch {
-	case c >= 0xF0:
-		return c - 2
-	case c >= 0xEE:
+	if c == 0xEE || c == 0xEF {
 		return c + 8
 	}
 	return c

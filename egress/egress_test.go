@@ -373,6 +373,52 @@ func TestSlowAnswerEnds(t *testing.T) {
 	}
 }
 
+// TestCheckStandsAlone: the check at the moment of dialling does not rely on what was asked of the resolver before.
+func TestCheckStandsAlone(t *testing.T) {
+	t.Parallel()
+	e := egress.New(egress.Config{})
+	allow := func(url string, private bool) egress.Allow {
+		a, err := egress.Configured(url, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	literal, name, private := allow("http://10.0.0.1:80", false), allow("http://a.test:80", false), allow("http://a.test:80", true)
+	for _, tt := range []struct {
+		to               egress.Allow
+		network, address string
+		ok               bool
+	}{
+		{literal, "tcp4", "10.0.0.1:80", true},
+		{literal, "tcp6", "[::ffff:10.0.0.1]:80", true},
+		{literal, "tcp4", "10.0.0.2:80", false},
+		{literal, "tcp4", "93.184.216.34:80", false},
+		{literal, "tcp4", "10.0.0.1:81", false},
+		{literal, "unix", "/run/x", false},
+		{name, "tcp4", "93.184.216.34:80", true},
+		{name, "tcp4", "93.184.216.34:81", false},
+		{name, "tcp6", "[2606:2800:220:1::1]:80", true},
+		{name, "tcp6", "[::ffff:127.0.0.1]:80", false},
+		{name, "tcp4", "10.0.0.1:80", false},
+		{name, "tcp4", "a.test:80", false},
+		{private, "tcp4", "10.0.0.1:80", true},
+		{private, "tcp6", "[::ffff:10.0.0.1]:80", true},
+		{private, "tcp6", "[::ffff:169.254.169.254]:80", false},
+		{egress.Socket("/run/x"), "unix", "/run/x", true},
+		{egress.Socket("/run/x"), "unix", "/run/y", false},
+		{egress.Socket("/run/x"), "tcp4", "127.0.0.1:80", false},
+		{egress.Allow{}, "tcp4", "93.184.216.34:0", false},
+	} {
+		if err := e.Check(tt.to, tt.network, tt.address); (err == nil) != tt.ok || err != nil && !errors.Is(err, outcome.Blocked) {
+			t.Errorf("%s at %s %s: %v", tt.to, tt.network, tt.address, err)
+		}
+	}
+	if conn, err := e.Dial(t.Context(), egress.Allow{}); !errors.Is(err, outcome.Blocked) || !strings.Contains(err.Error(), "nothing") {
+		t.Errorf("the zero Allow: %v, %v", conn, err)
+	}
+}
+
 // TestDialerForDrivers: a database driver asks for addresses by itself; only those that were allowed are opened.
 func TestDialerForDrivers(t *testing.T) {
 	t.Parallel()
@@ -420,9 +466,6 @@ func TestDialerForDrivers(t *testing.T) {
 	}
 	if got, want := seen.all(), []string{"tcp4 " + listener.Addr().String(), "unix " + path}; !slices.Equal(got, want) {
 		t.Errorf("recorded %q, want %q", got, want)
-	}
-	if conn, err := egress.New(egress.Config{}).Dial(t.Context(), egress.Allow{}); !errors.Is(err, outcome.Blocked) {
-		t.Errorf("the zero Allow: %v, %v", conn, err)
 	}
 	if _, err := egress.New(egress.Config{}).Dialer()(t.Context(), "tcp", listener.Addr().String()); !errors.Is(err, outcome.Blocked) {
 		t.Errorf("no Allow: %v", err)

@@ -24,9 +24,6 @@ func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 // not a trusted proxy: whatever stands left of it was written by a stranger.
 func (f *Front) findClient(r *http.Request) error {
 	client := Address(r)
-	if !f.trusts(client) {
-		return nil
-	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && f.trusts(client); i-- {
 		hop := strings.TrimSpace(hops[i])

@@ -102,7 +102,9 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 			refuse(w, http.StatusRequestEntityTooLarge, outcome.Invalid.Because("the body is larger than %d bytes", f.maxBody))
 			return
 		}
-		f.bound(w, r)
+		if r.Body != nil {
+			r.Body = http.MaxBytesReader(w, r.Body, f.maxBody)
+		}
 		if err := f.checkHost(r); err != nil {
 			refuse(w, http.StatusForbidden, err)
 			return
@@ -122,12 +124,17 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// bodyTime is how long a client may take to send a whole request, the header's five seconds included.
+const bodyTime = 30 * time.Second
+
 // Server makes a server with all time-outs set. There is none on writing, because streams stay open; a handler that
-// streams sets its own deadlines.
+// streams sets its own deadlines. The time for reading ends with the body, so a handler may then wait as long as it
+// likes; one that waits before it has read the body loses the body.
 func (f *Front) Server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       bodyTime,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(f.log.Handler(), slog.LevelWarn),

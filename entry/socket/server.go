@@ -1,0 +1,205 @@
+package socket
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gatehouse/gate"
+	"gatehouse/outcome"
+)
+
+const (
+	maxConns      = 32
+	handshakeTime = 5 * time.Second
+)
+
+// Config says where the socket is.
+type Config struct {
+	Data string       // the data folder, absolute
+	Log  *slog.Logger // nil: slog.Default
+}
+
+// Server serves the operator's socket.
+type Server struct {
+	gate     *gate.Gate
+	log      *slog.Logger
+	listener net.Listener
+	ctx      context.Context // ends calls when the server is closed
+	cancel   context.CancelFunc
+	places   chan struct{}
+	running  sync.WaitGroup
+	mu       sync.Mutex // guards conns, which is nil once closed
+	conns    map[net.Conn]struct{}
+}
+
+// Listen opens the socket, in the place of one that an earlier process left. The caller holds the data folder's lock.
+func Listen(ctx context.Context, g *gate.Gate, c Config) (*Server, error) {
+	path := filepath.Join(c.Data, socketFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("removing an old socket: %w", err)
+	}
+	short, done, err := shorten(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", filepath.Join(short, socketFile))
+	if err != nil {
+		return nil, fmt.Errorf("opening the operator's socket: %w", err)
+	}
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // by the short path, which is gone then; Close removes it
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("closing the operator's socket to others: %w", err), l.Close())
+	}
+	s := &Server{
+		gate: g, log: c.Log, listener: l, places: make(chan struct{}, maxConns), conns: map[net.Conn]struct{}{},
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.running.Add(1) // Close waits for what only it can free
+	go func() {
+		defer s.running.Done()
+		<-s.ctx.Done()
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.log.Error("removing the operator's socket", "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// Serve takes connections until Close, and then gives nil.
+func (s *Server) Serve() error {
+	for {
+		c, err := s.listener.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("taking a connection of the operator: %w", err)
+		}
+		select {
+		case s.places <- struct{}{}:
+		default:
+			s.log.Warn("too many connections on the operator's socket", "most", maxConns)
+			_ = c.Close()
+			continue
+		}
+		if !s.add(c) {
+			_ = c.Close()
+			return nil
+		}
+		go func() {
+			defer s.running.Done()
+			defer s.drop(c)
+			if err := s.serve(newConn(c)); err != nil && !errors.Is(err, io.EOF) && s.ctx.Err() == nil {
+				s.log.Warn("a connection of the operator ended", "error", err)
+			}
+		}()
+	}
+}
+
+func (s *Server) add(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns == nil {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.running.Add(1)
+	return true
+}
+
+func (s *Server) drop(c net.Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	_ = c.Close()
+	<-s.places
+}
+
+// serve speaks with one client: proof first, then one call after the other.
+func (s *Server) serve(c *conn) error {
+	if err := c.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
+		return err
+	}
+	nonce := make([]byte, 32)
+	if _, err := rand.Read(nonce); err != nil {
+		return err
+	}
+	if err := c.send(hello{"socket", Version, hex.EncodeToString(nonce)}); err != nil {
+		return err
+	}
+	var p proof
+	if err := c.take(&p); err != nil {
+		return err
+	}
+	if p.Version != Version {
+		return errors.Join(ErrVersion, c.send(welcome{Error: ErrVersion.Error()}))
+	}
+	shown := gate.Credential{Operator: &gate.OperatorProof{Nonce: nonce, MAC: unhex(p.MAC)}}
+	origin := gate.Origin{Entry: "socket", Peer: peerOf(c.Conn)}
+	if _, err := s.gate.Authenticate(s.ctx, shown, origin); err != nil {
+		return errors.Join(err, c.send(welcome{Error: "the proof is not good: operator.key changes at each start of serve"}))
+	}
+	if err := errors.Join(c.send(welcome{OK: true}), c.SetDeadline(time.Time{})); err != nil {
+		return err
+	}
+	for {
+		var r request
+		if err := c.take(&r); err != nil {
+			if errors.Is(err, outcome.Invalid) {
+				err = errors.Join(err, c.send(answer{Outcome: translate(gate.Outcome{Code: outcome.Invalid, Reason: outcome.Explain(err).Reason})}))
+			}
+			return err
+		}
+		// Who calls is found out anew for each call, here as on every entry.
+		caller, err := s.gate.Authenticate(s.ctx, shown, origin)
+		if err != nil {
+			return err
+		}
+		o := s.gate.Call(s.ctx, caller, gate.Request{Tool: gate.ToolName(r.Tool), Arguments: []byte(r.Arguments.String())})
+		if err := c.send(answer{r.ID, translate(o)}); err != nil {
+			return err
+		}
+	}
+}
+
+// translate writes an outcome as the protocol has it. Every code stands by its name.
+func translate(o gate.Outcome) reply {
+	return reply{
+		Code: o.Code.String(), Reason: o.Reason, Faults: o.Faults, RetryAfter: o.RetryAfter.Milliseconds(),
+		ID: o.ID.String(), Result: o.Result,
+	}
+}
+
+// Close ends all connections and calls, and removes the socket.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.conns == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	s.conns = nil
+	s.mu.Unlock()
+	s.cancel()
+	err := s.listener.Close()
+	s.running.Wait()
+	return err
+}

@@ -84,7 +84,7 @@ func TestPrepareChecksTheSchema(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for _, text := range []string{`SELECT nothing FROM note`, `SELECT id FROM nothing`, `SELEKT 1`, `DROP TABLE note`, `SELECT "body`} {
+		for _, text := range []string{`SELECT nothing FROM note`, `SELECT id FROM nothing`, `SELEKT 1`, `DROP TABLE note`, `SELECT "nothing" FROM note`} {
 			if err := db.Prepare(t.Context(), text); err == nil {
 				t.Errorf("%s is good", text)
 			}

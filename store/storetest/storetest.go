@@ -59,7 +59,7 @@ func Postgres(t testing.TB) store.Source {
 	defer cancel()
 	name := fmt.Sprintf("t%d", counter.Add(1))
 	for _, text := range []string{
-		"CREATE ROLE run_" + name + " LOGIN NOINHERIT",
+		"CREATE ROLE run_" + name + " LOGIN", // it inherits, as a login usually does: store has to see to it that it does not
 		"CREATE ROLE own_" + name + " LOGIN CREATEROLE",
 		"CREATE DATABASE " + name + " OWNER own_" + name,
 	} {

@@ -1,0 +1,128 @@
+// Package audit is the log: one row for each call that arrived, chained by hashes, with heads that are signed. It must
+// never change or drop a row that was written, and never answer before what it answers is durable.
+//
+// One goroutine, the writer, owns all writes: it takes everybody who waits into one transaction and answers them after the
+// commit. All methods may be called from any goroutine.
+//
+// What is written is described, with vectors, in docs/audit-format.md. A row has two parts: the row itself, which is
+// hashed and never changes, and its payload (arguments, result, reason, task, findings), which is sealed under the
+// person's key and to which the row commits. Heads are signed notes: https://c2sp.org/signed-note.
+//
+// Files: the database of this module; [Config].KeyFile (mode 0600, the key that signs) and beside it the same name with
+// .pub; [Config].HeadFile.
+package audit
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"gatehouse/gate"
+	"gatehouse/module"
+)
+
+var searchKey, getKey = gate.NewKey("audit/search"), gate.NewKey("audit/get")
+
+//go:embed sqlite postgres
+var migrations embed.FS
+
+// Config says what the log keeps and with what it seals and signs.
+type Config struct {
+	Payload  int64       // bytes of the arguments, and of the result, that are kept; zero: 16 KiB
+	HeadFile string      // a second place for the signed head, best on another machine's disk; empty: none
+	Sealer   gate.Sealer // seals payloads; required
+	KeyFile  string      // the key that signs heads, made at the first start; required
+}
+
+const defaultPayload = 16 << 10
+
+// Module is the log: it implements [gate.Log], and offers audit.search and audit.get.
+type Module struct {
+	rows    rows
+	sealer  gate.Sealer
+	payload int64
+	log     *slog.Logger
+	uses    *uses
+	writer  *writer
+	signer  *signer
+	closing sync.Once
+	closed  error
+}
+
+var (
+	_ gate.Module = (*Module)(nil)
+	_ gate.Log    = (*Module)(nil)
+)
+
+// New opens the log. Calls that were under way when the process last ended become rows with the outcome unknown before it
+// returns. It refuses a log that does not end where its head says.
+func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
+	if c.Sealer == nil || c.KeyFile == "" {
+		return nil, errors.New("opening the log: it needs a sealer and a key file")
+	}
+	if c.Payload <= 0 {
+		c.Payload = defaultPayload
+	}
+	db, err := kit.Open(ctx, migrations, "log")
+	if err != nil {
+		return nil, err
+	}
+	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, log: kit.Log, uses: newUses()}
+	key, err := openKey(c.KeyFile, kit.Log)
+	if err != nil {
+		return nil, err
+	}
+	m.writer = newWriter(m.rows, m.uses, kit.Log)
+	if err := m.writer.begin(ctx); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	m.signer = newSigner(m.rows, key, c.HeadFile, m.writer.last, kit.Log)
+	return m, nil
+}
+
+// Name implements gate.Module.
+func (*Module) Name() string { return "audit" }
+
+// Tools implements gate.Module.
+func (m *Module) Tools() []gate.Tool {
+	return []gate.Tool{
+		gate.AccessControlled("search", searchKey, gate.Spec{
+			Title: "Search the log",
+			Description: "Lists rows of the audit log, newest first: own rows, or everybody's for those who keep the house. " +
+				"With after and wait_seconds it follows the log instead, oldest first.",
+			Effect: gate.Reads,
+		}, m.search),
+		gate.AccessControlled("get", getKey, gate.Spec{
+			Title:       "Read one row of the log",
+			Description: "Gives one row of the audit log by its id, and for an own row also its arguments, result and reason.",
+			Effect:      gate.Reads,
+		}, m.get),
+	}
+}
+
+// Counts gives what the log has counted for a token.
+func (m *Module) Counts(id gate.TokenID) Count { return m.uses.count(id) }
+
+// PublicKey is the key that verifies heads, as a verifier key of a signed note.
+func (m *Module) PublicKey() string { return m.signer.key.public }
+
+// Err says why rows cannot be written now: outcome.Unavailable, or nil. Readiness asks it.
+func (m *Module) Err() error {
+	if err := m.writer.err(); err != nil {
+		return err
+	}
+	return m.rows.db.Clock().Err()
+}
+
+// Close writes what still waits and signs the last head. Calls that come later are outcome.Unavailable. The database is
+// closed by whoever made the kit.
+func (m *Module) Close() error {
+	m.closing.Do(func() {
+		m.writer.close()
+		m.closed = m.signer.close()
+	})
+	return m.closed
+}

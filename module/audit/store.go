@@ -1,0 +1,245 @@
+package audit
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatehouse/gate"
+	"gatehouse/outcome"
+	"gatehouse/store"
+)
+
+// rows is all the SQL of the log.
+type rows struct{ db *store.DB }
+
+// makeHead makes the head of a new log. Its id is the moment in which the log began.
+func (r rows) makeHead(ctx context.Context) error {
+	var n int64
+	err := r.db.Get(ctx, []any{&n}, `SELECT n FROM head WHERE one = 1`)
+	if !errors.Is(err, outcome.NotFound) {
+		return err
+	}
+	_, err = r.db.Insert(ctx, `INSERT INTO head (id, one, n, last_id, last_seq, hash, signed) VALUES ($1, 1, 0, 0, 0, $2, '') ON CONFLICT (id) DO NOTHING`,
+		make([]byte, len(place{}.hash)))
+	if errors.Is(err, outcome.Conflict) { // another process was faster
+		return nil
+	}
+	return err
+}
+
+func (r rows) head(ctx context.Context) (p place, err error) {
+	var hash []byte
+	err = r.db.Get(ctx, []any{&p.n, &p.id.ID, &p.id.Seq, &hash}, `SELECT n, last_id, last_seq, hash FROM head WHERE one = 1`)
+	if err != nil {
+		return p, err
+	}
+	return p, p.setHash(hash)
+}
+
+func (p *place) setHash(hash []byte) error {
+	if len(hash) != len(p.hash) {
+		return fmt.Errorf("a hash of %d bytes", len(hash))
+	}
+	copy(p.hash[:], hash)
+	return nil
+}
+
+// last is the last row itself, whatever the head says.
+func (r rows) last(ctx context.Context) (p place, err error) {
+	var hash []byte
+	err = r.db.Get(ctx, []any{&p.n, &p.id.ID, &p.id.Seq, &hash}, `SELECT n, id, seq, hash FROM log ORDER BY id DESC, seq DESC LIMIT 1`)
+	if errors.Is(err, outcome.NotFound) {
+		return place{}, nil
+	}
+	if err != nil {
+		return p, err
+	}
+	return p, p.setHash(hash)
+}
+
+func (r rows) counts(ctx context.Context) (map[gate.TokenID]*Count, error) {
+	counts := map[gate.TokenID]*Count{}
+	err := r.db.All(ctx, func(scan func(...any) error) error {
+		var token gate.TokenID
+		var last int64
+		c := &Count{}
+		if err := scan(&token, &c.Calls, &c.Uses, &last, &c.LastAddress); err != nil {
+			return err
+		}
+		if last != 0 {
+			c.LastUsed = time.UnixMilli(last).UTC()
+		}
+		counts[token] = c
+		return nil
+	}, `SELECT token, calls, uses, last_ms, last_address FROM token_use`)
+	return counts, err
+}
+
+func (r rows) intents(ctx context.Context) (map[gate.RowID]stored, error) {
+	intents := map[gate.RowID]stored{}
+	err := r.db.All(ctx, func(scan func(...any) error) error {
+		var key gate.RowID
+		var i stored
+		if err := scan(&key.ID, &key.Seq, &i.body, &i.sealed); err != nil {
+			return err
+		}
+		intents[key] = i
+		return nil
+	}, `SELECT id, seq, body, sealed FROM intent`)
+	return intents, err
+}
+
+func (r rows) dropIntent(ctx context.Context, key gate.RowID) error {
+	_, err := r.db.Exec(ctx, `DELETE FROM intent WHERE id = $1 AND seq = $2`, key.ID, key.Seq)
+	return err
+}
+
+// has reports whether an entry is there.
+func (r rows) has(ctx context.Context, e *entry) (bool, error) {
+	var hash []byte
+	var err error
+	if e.intent {
+		var body string
+		err = r.db.Get(ctx, []any{&body}, `SELECT body FROM intent WHERE id = $1 AND seq = $2`, e.id.ID, e.id.Seq)
+		hash = e.hash[:]
+	} else {
+		err = r.db.Get(ctx, []any{&hash}, `SELECT hash FROM log WHERE id = $1 AND seq = $2`, e.id.ID, e.id.Seq)
+	}
+	if errors.Is(err, outcome.NotFound) {
+		return false, nil
+	}
+	return err == nil && string(hash) == string(e.hash[:]), err
+}
+
+// probe writes something that changes nothing, to see whether writing is possible again.
+func (r rows) probe(ctx context.Context) error {
+	_, err := r.db.Exec(ctx, `UPDATE head SET signed = signed WHERE one = 1`)
+	return err
+}
+
+// write adds a group to the log in one transaction. The head goes first: its row is locked for the length of the
+// transaction, so that processes that share a database write one after the other, and outcome.Conflict says that another
+// one was there since.
+func (r rows) write(ctx context.Context, before, after place, group []*entry, added map[gate.TokenID]*Count) error {
+	return r.db.Tx(ctx, func(tx *store.Tx) error {
+		if after.n != before.n {
+			err := tx.Update(ctx, `UPDATE head SET n = $1, last_id = $2, last_seq = $3, hash = $4 WHERE one = 1 AND n = $5`,
+				after.n, after.id.ID, after.id.Seq, after.hash[:], before.n)
+			if err != nil {
+				return err
+			}
+		}
+		for _, e := range group {
+			if err := e.insert(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return addCounts(ctx, tx, added)
+	})
+}
+
+func (e *entry) insert(ctx context.Context, tx *store.Tx) error {
+	if e.intent {
+		_, err := tx.Exec(ctx, `INSERT INTO intent (id, seq, body, sealed) VALUES ($1, $2, $3, $4)`,
+			e.id.ID, e.id.Seq, e.body, e.sealed)
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO log (id, seq, n, person, agent, tool, outcome, body, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		e.id.ID, e.id.Seq, e.n, int64(e.row.Person), e.row.Agent, e.row.Tool, e.row.Outcome, e.body, e.hash[:])
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO payload (id, seq, sealed) VALUES ($1, $2, $3)`, e.id.ID, e.id.Seq, e.sealed)
+	if err != nil || e.ends == nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM intent WHERE id = $1 AND seq = $2`, e.ends.key.ID, e.ends.key.Seq)
+	return err
+}
+
+func addCounts(ctx context.Context, tx *store.Tx, added map[gate.TokenID]*Count) error {
+	for token, c := range added {
+		var last int64
+		if !c.LastUsed.IsZero() {
+			last = c.LastUsed.UnixMilli()
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO token_use (token, calls, uses, last_ms, last_address) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (token) DO UPDATE SET calls = token_use.calls + excluded.calls, uses = token_use.uses + excluded.uses,
+			  last_ms = CASE WHEN excluded.last_ms > 0 THEN excluded.last_ms ELSE token_use.last_ms END,
+			  last_address = CASE WHEN excluded.last_ms > 0 THEN excluded.last_address ELSE token_use.last_address END`,
+			int64(token), c.Calls, c.Uses, last, c.LastAddress)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sign keeps the newest signed head.
+func (r rows) sign(ctx context.Context, note string) error {
+	_, err := r.db.Exec(ctx, `UPDATE head SET signed = $1 WHERE one = 1`, note)
+	return err
+}
+
+// newest gives the rows that a filter lets through, newest first.
+func (r rows) newest(ctx context.Context, f filter) ([]Row, error) {
+	found := make([]Row, 0, min(f.limit, defaultLimit))
+	if f.person != 0 { // the index of a person's rows
+		err := r.db.All(ctx, collect(&found), `SELECT body, hash FROM log WHERE person = $1 AND (id, seq) < ($2, $3) AND id >= $4 AND id < $5
+			AND ($6 = '' OR agent = $6) AND ($7 = '' OR tool = $7) AND ($8 = '' OR outcome = $8) ORDER BY id DESC, seq DESC LIMIT $9`,
+			int64(f.person), f.before.ID, f.before.Seq, f.from, f.to, f.agent, f.tool, f.outcome, f.limit)
+		return found, err
+	}
+	err := r.db.All(ctx, collect(&found), `SELECT body, hash FROM log WHERE (id, seq) < ($1, $2) AND id >= $3 AND id < $4
+		AND ($5 = '' OR agent = $5) AND ($6 = '' OR tool = $6) AND ($7 = '' OR outcome = $7) ORDER BY id DESC, seq DESC LIMIT $8`,
+		f.before.ID, f.before.Seq, f.from, f.to, f.agent, f.tool, f.outcome, f.limit)
+	return found, err
+}
+
+// after gives them oldest first, from a row on, without those that reading the log has written.
+func (r rows) after(ctx context.Context, f filter) ([]Row, error) {
+	var found []Row
+	err := r.db.All(ctx, collect(&found), `SELECT body, hash FROM log WHERE (id, seq) > ($1, $2) AND id >= $3 AND id < $4
+		AND ($5 = 0 OR person = $5) AND ($6 = '' OR agent = $6) AND ($7 = '' OR tool = $7) AND ($8 = '' OR outcome = $8)
+		AND tool <> 'audit.search' ORDER BY id, seq LIMIT $9`,
+		f.after.ID, f.after.Seq, f.from, f.to, int64(f.person), f.agent, f.tool, f.outcome, f.limit)
+	return found, err
+}
+
+// collect reads rows into a list.
+func collect(into *[]Row) func(scan func(...any) error) error {
+	return func(scan func(...any) error) error {
+		var body string
+		var hash []byte
+		if err := scan(&body, &hash); err != nil {
+			return err
+		}
+		row, err := parseRow(body)
+		if err != nil {
+			return fmt.Errorf("reading a row: %w", err)
+		}
+		row.Hash = hex.EncodeToString(hash)
+		*into = append(*into, row)
+		return nil
+	}
+}
+
+// get gives one row and its payload.
+func (r rows) get(ctx context.Context, id gate.RowID) (Row, []byte, error) {
+	var body string
+	var hash, sealed []byte
+	err := r.db.Get(ctx, []any{&body, &hash, &sealed}, `SELECT l.body, l.hash, p.sealed FROM log l LEFT JOIN payload p ON p.id = l.id AND p.seq = l.seq
+		WHERE l.id = $1 AND l.seq = $2`, id.ID, id.Seq)
+	if err != nil {
+		return Row{}, nil, err
+	}
+	row, err := parseRow(body)
+	if err != nil {
+		return Row{}, nil, fmt.Errorf("reading row %s: %w", id, err)
+	}
+	row.Hash = hex.EncodeToString(hash)
+	return row, sealed, nil
+}

@@ -54,6 +54,7 @@ func (m *Module) Record(ctx context.Context, t gate.Ticket, r *gate.Row) (gate.R
 	}
 	e, err := m.entry(ctx, r, t.Uses, ends)
 	if err == nil {
+		e.holds = true
 		err = m.writer.write(ctx, e)
 	}
 	switch {
@@ -79,5 +80,5 @@ func (m *Module) entry(ctx context.Context, r *gate.Row, used []gate.TokenID, en
 		return nil, outcome.Unavailable.From(err, reasonUnwritable)
 	}
 	row.Commitment = c.String()
-	return &entry{draft: newDraft(row, sealed), ends: ends, holds: len(used) > 0, done: make(chan struct{})}, nil
+	return &entry{draft: newDraft(row, sealed), ends: ends, done: make(chan struct{})}, nil
 }

@@ -34,7 +34,7 @@ type entry struct {
 	*draft
 	intent bool  // to be kept as an intent, not as a row
 	ends   *held // the intent that the row ends
-	holds  bool  // the call holds one use of each of row.Used
+	holds  bool  // its call holds one use of each of row.Used, which end with the row
 
 	// Written by the writer before done is closed.
 	id      gate.RowID

@@ -18,7 +18,7 @@ import (
 var own embed.FS
 
 // pagePolicy lets the page load its own files, speak to its own server, and nothing else.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // assets are the only files that are served: name to type and where it lies. Those of Swagger UI are kept compressed.

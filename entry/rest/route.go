@@ -236,8 +236,9 @@ func list(t *text, kind string, values []string) {
 func scalar(t *text, kind, value string) {
 	switch kind {
 	case "integer", "number":
-		if number := jsontext.Value(value); number.IsValid() && number.Kind() == '0' {
-			t.raw(strings.TrimSpace(value))
+		number := jsontext.Value(value)
+		if number.IsValid() && number.Kind() == '0' && strings.TrimSpace(value) == value {
+			t.raw(value)
 			return
 		}
 	case "boolean":

@@ -14,16 +14,16 @@ type activeArgs struct {
 }
 
 func (p persons) disable(ctx context.Context, permit gate.Permit, a activeArgs) (Changed, error) {
-	return p.activate(ctx, permit, a, false)
+	return p.activate(ctx, askerOf(permit), a, false)
 }
 
 func (p persons) enable(ctx context.Context, permit gate.Permit, a activeArgs) (Changed, error) {
-	return p.activate(ctx, permit, a, true)
+	return p.activate(ctx, askerOf(permit), a, true)
 }
 
 // activate makes a person active or not. One who is so already is left alone, version and all.
-func (p persons) activate(ctx context.Context, permit gate.Permit, a activeArgs, active bool) (Changed, error) {
-	if !keepsHouse(permit) && a.Person != permit.Person() {
+func (p *People) activate(ctx context.Context, who asker, a activeArgs, active bool) (Changed, error) {
+	if !who.keepsHouse() && a.Person != who.person {
 		return Changed{}, noSuchPerson()
 	}
 	s, err := p.current(ctx)
@@ -42,7 +42,7 @@ func (p persons) activate(ctx context.Context, permit gate.Permit, a activeArgs,
 		return Changed{one.id, one.version}, nil
 	}
 	changed, err := p.write(ctx, func(tx *store.Tx) (gate.PersonID, error) {
-		if !active && one.administrator && !permit.Operator() {
+		if !active && one.administrator && !who.operator {
 			others, err := p.rows.administratorsBesides(ctx, tx, a.Person)
 			if err != nil {
 				return 0, err

@@ -28,6 +28,11 @@ type Changed struct {
 }
 
 func (p persons) add(ctx context.Context, permit gate.Permit, a addArgs) (Changed, error) {
+	return p.addAs(ctx, askerOf(permit), permit.Tools(), a)
+}
+
+// addAs leaves one thing to those who keep the house: whoever may add people could else make an administrator of their own.
+func (p *People) addAs(ctx context.Context, who asker, tools gate.Directory, a addArgs) (Changed, error) {
 	email, folded, ok := parseEmail(a.Email)
 	if !ok {
 		return Changed{}, outcome.WithFaults(outcome.Fault{Path: "/email", Problem: "is not one plain address, like ada@example.org"})
@@ -35,7 +40,7 @@ func (p persons) add(ctx context.Context, permit gate.Permit, a addArgs) (Change
 	if !printable(a.Name, 100) {
 		return Changed{}, outcome.WithFaults(outcome.Fault{Path: "/name", Problem: "has more than 100 characters, or one that cannot be seen"})
 	}
-	if a.Administrator && !keepsHouse(permit) {
+	if a.Administrator && !who.keepsHouse() {
 		return Changed{}, outcome.NotAllowed.Because("only an administrator or the operator adds an administrator")
 	}
 	added, err := p.write(ctx, func(tx *store.Tx) (gate.PersonID, error) {
@@ -46,7 +51,7 @@ func (p persons) add(ctx context.Context, permit gate.Permit, a addArgs) (Change
 		if err != nil || !a.Administrator {
 			return id, err
 		}
-		return id, p.startAdministrator(ctx, tx, id, permit.Tools())
+		return id, p.startAdministrator(ctx, tx, id, tools)
 	})
 	if err != nil {
 		return Changed{}, err
@@ -55,7 +60,7 @@ func (p persons) add(ctx context.Context, permit gate.Permit, a addArgs) (Change
 }
 
 // startAdministrator permits the tools that keep the house and exist now. They are grants like any other afterwards.
-func (p persons) startAdministrator(ctx context.Context, tx *store.Tx, id gate.PersonID, tools gate.Directory) error {
+func (p *People) startAdministrator(ctx context.Context, tx *store.Tx, id gate.PersonID, tools gate.Directory) error {
 	for _, t := range tools.All() {
 		module, _, _ := strings.Cut(string(t.Name), ".")
 		if !strings.Contains(" "+keepHouse, " "+module+".") {

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -49,14 +50,14 @@ func (p persons) list(ctx context.Context, permit gate.Permit, a listArgs) (Page
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{People: []Person{}}
+	who, page := askerOf(permit), Page{People: []Person{}}
 	for id, one := range s.people {
-		seen := keepsHouse(permit) || id == permit.Person()
+		seen := who.keepsHouse() || id == who.person
 		if seen && int64(id) > after && (a.Email == "" || strings.EqualFold(one.email, a.Email)) {
 			page.People = append(page.People, one.shown())
 		}
 	}
-	slices.SortFunc(page.People, func(a, b Person) int { return int(a.Person - b.Person) })
+	slices.SortFunc(page.People, func(a, b Person) int { return cmp.Compare(a.Person, b.Person) })
 	if len(page.People) > pageSize {
 		page.People = page.People[:pageSize:pageSize]
 		page.Cursor = strconv.FormatInt(int64(page.People[pageSize-1].Person), 10)
@@ -71,8 +72,16 @@ func (p *person) shown() Person {
 	}
 }
 
-// keepsHouse reports whether other people's affairs are the caller's too.
-func keepsHouse(p gate.Permit) bool { return p.Operator() || p.Administrator() }
+// asker is who makes a call, as far as it matters here.
+type asker struct {
+	person                  gate.PersonID // 0: the operator
+	operator, administrator bool
+}
+
+func askerOf(p gate.Permit) asker { return asker{p.Person(), p.Operator(), p.Administrator()} }
+
+// keepsHouse reports whether other people's affairs are the asker's too.
+func (a asker) keepsHouse() bool { return a.operator || a.administrator }
 
 // noSuchPerson is the one answer for a person who does not exist and for one who is none of the caller's business.
 func noSuchPerson() error {

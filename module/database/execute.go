@@ -1,0 +1,70 @@
+package database
+
+import (
+	"context"
+	"errors"
+
+	"gatehouse/outcome"
+)
+
+// Changed is the result of database.execute.
+type Changed struct {
+	Affected int64 `json:"affected" jsonschema:"rows that were added, changed or deleted, without those of triggers"`
+}
+
+// execute runs one statement that changes rows, in a transaction of its own.
+func (c *connection) execute(ctx context.Context, s statement) (done Changed, err error) {
+	if s.explains {
+		return Changed{}, outcome.Invalid.Because("/sql: EXPLAIN changes nothing; use database.query")
+	}
+	err = c.with(ctx, c.writes, func(r raw) error {
+		if err := bracket(ctx, r, "BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		done.Affected, err = change(ctx, r, s)
+		// Whatever the call's context says by now, the transaction must end.
+		whole := context.WithoutCancel(ctx)
+		if err != nil {
+			// SQLite may have rolled back by itself, and then says that there is no transaction: that is well.
+			_ = bracket(whole, r, "ROLLBACK")
+			return err
+		}
+		if err := bracket(whole, r, "COMMIT"); err != nil {
+			_ = bracket(whole, r, "ROLLBACK")
+			return err
+		}
+		return nil
+	})
+	return done, err
+}
+
+// change compiles the statement alone first, so that one that would change nothing is refused before it runs.
+func change(ctx context.Context, r raw, s statement) (int64, error) {
+	a, err := changing.on(r)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := r.ColumnInfo(s.text); err != nil {
+		return 0, a.judge(err)
+	}
+	if !a.changes {
+		return 0, outcome.Invalid.Because("/sql: the statement changes nothing; use database.query")
+	}
+	result, err := r.ExecContext(ctx, s.text, s.params)
+	if err != nil {
+		return 0, a.judge(err)
+	}
+	if result == nil {
+		return 0, errors.New("the driver ran no statement")
+	}
+	return result.RowsAffected()
+}
+
+// bracket says BEGIN, COMMIT or ROLLBACK, which no statement of a caller may.
+func bracket(ctx context.Context, r raw, text string) error {
+	if _, err := bracketing.on(r); err != nil {
+		return err
+	}
+	_, err := r.ExecContext(ctx, text, nil)
+	return err
+}

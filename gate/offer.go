@@ -19,7 +19,8 @@ type Offer struct {
 	Output      canon.Value // JSON Schema of the result, or of structuredContent; zero: none
 	Content     bool        // its results are MCP tool results
 	Effect      Effect
-	Asks        bool // a human must approve each call
+	Asks        bool   // a human must approve each call
+	Definition  string // hash: another one is another tool
 }
 
 // Tools lists what a caller may call now, sorted by name. It asks the same question as a call does, so that no list shows
@@ -42,11 +43,30 @@ func (g *Gate) Tools(ctx context.Context, c Caller) ([]Offer, error) {
 	return offers, nil
 }
 
+// Offer gives one tool that the caller may call now, by either of its names. ok is false for all others, known or not.
+func (g *Gate) Offer(ctx context.Context, c Caller, name ToolName) (o Offer, ok bool) {
+	t := g.catalogue.Load().find(name)
+	if t == nil {
+		return Offer{}, false
+	}
+	s, err := g.standing(ctx, c)
+	if err != nil {
+		return Offer{}, false
+	}
+	grant, _, ok := s.may(c, t)
+	if !ok {
+		return Offer{}, false
+	}
+	o = t.offer
+	o.Asks = grant.Decision == Ask
+	return o, true
+}
+
 // newOffer is worked out once, when the tool is listed.
 func newOffer(l *listed) (Offer, error) {
 	o := Offer{
 		Name: l.name, Exported: l.exported, Module: l.module, Title: l.spec.Title, Description: l.spec.Description,
-		Input: l.input.raw, Effect: l.spec.Effect, Content: l.content,
+		Input: l.input.raw, Effect: l.spec.Effect, Content: l.content, Definition: l.definition,
 	}
 	if l.output == nil {
 		return o, nil

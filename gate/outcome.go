@@ -19,6 +19,7 @@ type Outcome struct {
 	Result     canon.Value     // for OK; also for Upstream, where the tool answered with an error of its own
 	Content    bool            // Result is an MCP tool result (content, structuredContent), not a value of ours
 	Redactions []Redaction     // what the guards cut or marked
+	Schemaless bool            // the tool, which the caller may use, declares no schema of its result
 }
 
 // Redaction says how many findings of one kind were cut or marked in a result.

@@ -41,13 +41,16 @@ func (g *Gate) record(ctx context.Context, p *passage) Outcome {
 // outcome puts together what the caller will see.
 func (p *passage) outcome() Outcome {
 	if p.kept != nil {
-		o := *p.kept
-		return o
+		return *p.kept
 	}
-	o := Outcome{Code: outcome.OK, Result: p.result.value, Content: p.result.content, Redactions: redactions(p.findings)}
+	schemaless := !p.args.IsZero() && p.tool.output == nil
+	o := Outcome{Code: outcome.OK, Schemaless: schemaless, Result: p.result.value, Content: p.result.content, Redactions: redactions(p.findings)}
 	if p.err != nil {
 		e := outcome.Explain(p.err)
-		return Outcome{Code: e.Code, Reason: e.Reason, Faults: e.Faults, RetryAfter: e.RetryAfter, Redactions: o.Redactions}
+		return Outcome{
+			Code: e.Code, Reason: e.Reason, Faults: e.Faults, RetryAfter: e.RetryAfter,
+			Redactions: o.Redactions, Schemaless: schemaless,
+		}
 	}
 	if p.result.failed {
 		o.Code, o.Reason = outcome.Upstream, "the tool answered with an error; its content says which"

@@ -113,7 +113,8 @@ type result struct {
 // Raw is the argument type of tools that are known only at run time: the canonical arguments as they were checked.
 type Raw = canon.Value
 
-// Content is the result type of tools that speak MCP themselves: an object with content and perhaps structuredContent.
+// Content is the result type of tools that speak MCP themselves: an object with content and perhaps structuredContent,
+// and without _meta, isError and resultType, which entries write.
 type Content struct {
 	Result canon.Value
 	Failed bool // the tool says that it failed: the outcome is upstream, the content is its explanation

@@ -1,0 +1,261 @@
+// Package mcp is the entry for MCP clients: streamable HTTP, the revisions with a handshake (legacy) and the one without
+// (modern, 2026-07-28) on one address. It must never decide: it finds out who is calling, hands the call to the gate, and
+// translates the outcome by the table in outcome.go.
+//
+// The order of checks is fixed: size, Host and Origin (package httpfront, before this one), the token, strict JSON, the
+// era, headers against the body, the method. Every request carries its token, and the caller is built anew each time: a
+// session is nothing but a place for streams and cancellation.
+//
+// At /mcp stand all tools of a caller under their exported names, at /mcp/{module} those of one module under their own.
+//
+// Sources: MCP revisions 2025-03-26 to 2026-07-28, chapters basic/transports, basic/lifecycle, server/tools.
+package mcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"gatehouse/canon"
+	"gatehouse/gate"
+	"gatehouse/httpfront"
+	"gatehouse/outcome"
+	"gatehouse/secret"
+	"gatehouse/wire"
+)
+
+// Config says how the entry presents itself.
+type Config struct {
+	Version string       // of Gatehouse
+	Log     *slog.Logger // nil: slog.Default
+}
+
+// Handler serves MCP. It is safe for concurrent use.
+type Handler struct {
+	gate     *gate.Gate
+	log      *slog.Logger
+	server   string // serverInfo, as JSON
+	sessions *sessions
+	headers  sync.Map // definition of a tool → []wire.ParamHeader that its schema asks for
+	closing  chan struct{}
+	closed   sync.Once
+}
+
+// New makes the entry.
+func New(g *gate.Gate, c Config) *Handler {
+	h := &Handler{gate: g, log: c.Log, sessions: newSessions(), closing: make(chan struct{})}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	h.server = string(appendString([]byte(`{"name":"gatehouse","title":"Gatehouse","version":`), c.Version)) + `}`
+	return h
+}
+
+// Close ends all open streams. Requests that come later are still answered.
+func (h *Handler) Close() error {
+	h.closed.Do(func() { close(h.closing) })
+	return nil
+}
+
+// exchange is one HTTP request of an authenticated caller.
+type exchange struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	caller gate.Caller
+	module string // "" is all of them
+	frame  wire.Frame
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{w: w, r: r}
+	var ok bool
+	if x.module, ok = module(r.URL.Path); !ok {
+		http.NotFound(w, r)
+		return
+	}
+	token, shown := httpfront.Bearer(r)
+	caller, err := h.gate.Authenticate(r.Context(), gate.Credential{Bearer: token}, gate.Origin{
+		Entry: "mcp", Address: httpfront.Address(r), Session: r.Header.Get("Gatehouse-Session"), Task: r.Header.Get("Gatehouse-Task"),
+	})
+	if err != nil {
+		refuseStranger(w, token, shown, err)
+		return
+	}
+	x.caller = caller
+	switch r.Method {
+	case http.MethodPost:
+		h.post(x)
+	case http.MethodGet:
+		h.get(x)
+	case http.MethodDelete:
+		h.delete(x)
+	default:
+		w.Header().Set("Allow", "DELETE, GET, POST")
+		x.plain(http.StatusMethodNotAllowed, "use POST")
+	}
+}
+
+// module finds which tools a path is for: /mcp or /mcp/{module}.
+func module(path string) (name string, ok bool) {
+	rest := strings.TrimPrefix(strings.TrimPrefix(path, "/t"), "/mcp")
+	name = strings.TrimPrefix(rest, "/")
+	return name, rest == "" || rest == "/" || rest[0] == '/' && !strings.Contains(name, "/")
+}
+
+// refuseStranger answers who is not known, without saying why.
+func refuseStranger(w http.ResponseWriter, token secret.Text, shown bool, err error) {
+	status := http.StatusUnauthorized
+	e := outcome.Explain(err)
+	if errors.Is(err, outcome.Unauthenticated) {
+		challenge := "Bearer"
+		if shown && !token.IsZero() {
+			challenge = `Bearer error="invalid_token"`
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
+	} else {
+		status = http.StatusServiceUnavailable
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	body := appendString([]byte(`{"error":`), e.Code.String())
+	body = appendString(append(body, `,"error_description":`...), e.Reason)
+	_, _ = w.Write(append(body, "}\n"...))
+}
+
+// post takes one frame.
+func (h *Handler) post(x *exchange) {
+	if kind, _, _ := strings.Cut(x.r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+		x.plain(http.StatusUnsupportedMediaType, "send Content-Type: application/json")
+		return
+	}
+	if !accepts(x.r, "application/json") || !accepts(x.r, "text/event-stream") {
+		x.plain(http.StatusNotAcceptable, "send Accept: application/json, text/event-stream")
+		return
+	}
+	body, err := io.ReadAll(x.r.Body)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			x.plain(http.StatusRequestEntityTooLarge, "the body is too large")
+			return
+		}
+		x.plain(http.StatusBadRequest, "the body cannot be read")
+		return
+	}
+	if x.frame, err = wire.ParseFrame(body); err != nil {
+		x.fail(http.StatusBadRequest, err)
+		return
+	}
+	x.tellSession()
+	if wire.EraOf(x.r.Header.Get(wire.HeaderProtocolVersion), x.frame) == wire.Modern {
+		h.modern(x)
+		return
+	}
+	h.legacy(x)
+}
+
+// tellSession reads what the client says of its session and task in the body, which wins over the headers.
+func (x *exchange) tellSession() {
+	meta := x.frame.Meta()
+	if meta.IsZero() {
+		return
+	}
+	session, task := x.r.Header.Get("Gatehouse-Session"), x.r.Header.Get("Gatehouse-Task")
+	said := false
+	for name, to := range map[string]*string{"io.gatehouse~1session": &session, "io.gatehouse~1task": &task} {
+		if v, ok := meta.Lookup("/" + name); ok && v.Decode(to) == nil {
+			said = true
+		}
+	}
+	if said {
+		x.caller = x.caller.At(session, task)
+	}
+}
+
+// accepts reports whether the client takes answers of a type. A header that is missing takes all.
+func accepts(r *http.Request, kind string) bool {
+	lists := r.Header.Values("Accept")
+	if len(lists) == 0 {
+		return true
+	}
+	group, _, _ := strings.Cut(kind, "/")
+	for _, list := range lists {
+		for one := range strings.SplitSeq(list, ",") {
+			one, _, _ = strings.Cut(one, ";")
+			switch strings.ToLower(strings.TrimSpace(one)) {
+			case kind, group + "/*", "*/*":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// plain answers what is no JSON-RPC.
+func (x *exchange) plain(status int, text string) {
+	http.Error(x.w, text, status)
+}
+
+// fail answers a frame with a JSON-RPC error.
+func (x *exchange) fail(status int, err error) {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		e = wire.InternalError.Because("it failed inside")
+	}
+	x.json(status, wire.AppendError(nil, x.frame.ID, e))
+}
+
+// result answers a request.
+func (x *exchange) result(result []byte) {
+	x.json(http.StatusOK, wire.AppendResult(make([]byte, 0, len(result)+64), x.frame.ID, result))
+}
+
+func (x *exchange) json(status int, body []byte) {
+	x.w.Header().Set("Content-Type", "application/json")
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body)
+}
+
+// taken answers a notification or a response: there is nothing to say.
+func (x *exchange) taken() { x.w.WriteHeader(http.StatusAccepted) }
+
+// call is what tools/call asks for, for both eras.
+func (h *Handler) call(ctx context.Context, x *exchange) (gate.Outcome, error) {
+	c, err := x.frame.ToolCall()
+	if err != nil {
+		return gate.Outcome{}, err
+	}
+	name := gate.ToolName(c.Name)
+	if x.module != "" {
+		name = gate.ToolName(x.module + "." + c.Name)
+	}
+	if wire.EraOf(x.r.Header.Get(wire.HeaderProtocolVersion), x.frame) == wire.Modern {
+		if err := h.checkParams(ctx, x, name, c.Arguments); err != nil {
+			return gate.Outcome{}, err
+		}
+	}
+	return h.gate.Call(ctx, x.caller, gate.Request{Tool: name, Arguments: []byte(c.Arguments.String())}), nil
+}
+
+// checkParams compares the arguments with the headers in which the tool's schema wants them repeated.
+func (h *Handler) checkParams(ctx context.Context, x *exchange, name gate.ToolName, arguments canon.Value) error {
+	o, ok := h.gate.Offer(ctx, x.caller, name)
+	if !ok {
+		return nil // the gate refuses it
+	}
+	wanted, known := h.headers.Load(o.Definition)
+	if !known {
+		list, err := wire.ParamHeaders(o.Input)
+		if err != nil {
+			list = nil // a mark that the specification forbids asks for nothing
+		}
+		wanted, _ = h.headers.LoadOrStore(o.Definition, list)
+	}
+	list, _ := wanted.([]wire.ParamHeader)
+	return wire.CheckParamHeaders(x.r.Header, list, arguments)
+}

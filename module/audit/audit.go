@@ -19,12 +19,13 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"gatehouse/gate"
 	"gatehouse/module"
 )
 
-var searchKey, getKey = gate.NewKey("audit/search"), gate.NewKey("audit/get")
+var searchKey, getKey, verifyKey = gate.NewKey("audit/search"), gate.NewKey("audit/get"), gate.NewKey("audit/verify")
 
 //go:embed sqlite postgres
 var migrations embed.FS
@@ -39,7 +40,7 @@ type Config struct {
 
 const defaultPayload = 16 << 10
 
-// Module is the log: it implements [gate.Log], and offers audit.search and audit.get.
+// Module is the log: it implements [gate.Log], and offers audit.search, audit.get and audit.verify.
 type Module struct {
 	rows    rows
 	sealer  gate.Sealer
@@ -80,6 +81,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	m.signer = newSigner(m.rows, key, c.HeadFile, m.writer.last, kit.Log)
+	m.signer.begin() // so there is no row yet that was written without a signed head
 	return m, nil
 }
 
@@ -100,6 +102,11 @@ func (m *Module) Tools() []gate.Tool {
 			Description: "Gives one row of the audit log by its id, and for an own row also its arguments, result and reason.",
 			Effect:      gate.Reads,
 		}, m.get),
+		gate.AccessControlled("verify", verifyKey, gate.Spec{
+			Title:       "Verify the log",
+			Description: "Recomputes the whole chain of the audit log and says whether it holds, or which row is the first that does not.",
+			Effect:      gate.Reads, Trusted: true, Deadline: 10 * time.Minute,
+		}, m.verify),
 	}
 }
 

@@ -88,33 +88,45 @@ type signer struct {
 
 	stop  chan struct{}
 	ended chan struct{}
-	done  place // what was signed last; the goroutine's alone, and close's after it
-	wrote bool  // done is in the table and in the file
+
+	// Begin's, then the goroutine's alone, then close's.
+	done    place // what was signed last
+	wrote   bool  // done is in the table and in the file
+	failing bool
 }
 
 func newSigner(r rows, key *signingKey, file string, last func() place, log *slog.Logger) *signer {
-	s := &signer{rows: r, key: key, file: file, last: last, log: log, stop: make(chan struct{}), ended: make(chan struct{})}
+	return &signer{rows: r, key: key, file: file, last: last, log: log, stop: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// begin signs the head as it is and starts the goroutine.
+func (s *signer) begin() {
+	s.signOrSay()
 	go s.run()
-	return s
 }
 
 func (s *signer) run() {
 	defer close(s.ended)
 	tick := time.NewTicker(signEvery)
 	defer tick.Stop()
-	failing := false
 	for {
-		err := s.sign()
-		if err != nil && !failing {
-			s.log.Error("the head of the log cannot be signed or kept", "error", err)
-		}
-		failing = err != nil
 		select {
 		case <-tick.C:
+			s.signOrSay()
 		case <-s.stop:
 			return
 		}
 	}
+}
+
+// signOrSay signs, and logs when that begins to fail. Rows are written all the same: they are chained, and the next head
+// covers them.
+func (s *signer) signOrSay() {
+	err := s.sign()
+	if err != nil && !s.failing {
+		s.log.Error("the head of the log cannot be signed or kept", "error", err)
+	}
+	s.failing = err != nil
 }
 
 // sign signs the newest head, if there is one that is not signed yet.

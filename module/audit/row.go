@@ -20,7 +20,7 @@ const format = 1
 type Row struct {
 	Address      string         `json:"address,omitzero"`
 	Agent        string         `json:"agent,omitzero"`
-	Ancestors    []gate.TokenID `json:"ancestors,omitzero"`
+	Ancestors    []gate.TokenID `json:"ancestors,omitempty"`
 	Began        int64          `json:"began_ms"`
 	BytesIn      int64          `json:"bytes_in,omitzero"`
 	BytesOut     int64          `json:"bytes_out,omitzero"`
@@ -47,9 +47,9 @@ type Row struct {
 	Session      string         `json:"session,omitzero"`
 	Token        gate.TokenID   `json:"token,omitzero"`
 	TokenVersion int64          `json:"token_version,omitzero"`
-	Tool         string         `json:"tool"`
 	Took         int64          `json:"took_us,omitzero"`
-	Used         []gate.TokenID `json:"used,omitzero"`
+	Tool         string         `json:"tool"`
+	Used         []gate.TokenID `json:"used,omitempty"`
 
 	// Hash is SHA-256 of all that stands above, in canonical JSON, in hexadecimal. It is not part of what is hashed.
 	Hash string `json:"hash,omitzero"`
@@ -121,9 +121,9 @@ func newDraft(r Row, sealed []byte) *draft {
 	b.text("session", r.Session)
 	b.number("token", int64(r.Token))
 	b.number("token_version", r.TokenVersion)
+	b.number("took_us", r.Took)
 	b.name("tool")
 	b = append(canon.AppendString(b, r.Tool), ',')
-	b.number("took_us", r.Took)
 	b.tokens("used", r.Used)
 	b[len(b)-1] = '}'
 	d.text = b

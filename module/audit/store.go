@@ -243,3 +243,57 @@ func (r rows) get(ctx context.Context, id gate.RowID) (Row, []byte, error) {
 	row.Hash = hex.EncodeToString(hash)
 	return row, sealed, nil
 }
+
+// moment reads the head and the counters in one statement, so that they belong together while others write.
+func (r rows) moment(ctx context.Context) (m moment, err error) {
+	m.counts = map[gate.TokenID]*Count{}
+	found := false
+	err = r.db.All(ctx, func(scan func(...any) error) error {
+		var hash []byte
+		var token, calls, uses, last *int64
+		var address *string
+		err := scan(&m.n, &m.id.ID, &m.id.Seq, &hash, &m.signed, &token, &calls, &uses, &last, &address)
+		if err == nil {
+			err = m.setHash(hash)
+		}
+		if err != nil {
+			return err
+		}
+		found = true
+		if token == nil {
+			return nil
+		}
+		c := &Count{Calls: *calls, Uses: *uses, LastAddress: *address}
+		if *last != 0 {
+			c.LastUsed = time.UnixMilli(*last).UTC()
+		}
+		m.counts[gate.TokenID(*token)] = c
+		return nil
+	}, `SELECT h.n, h.last_id, h.last_seq, h.hash, h.signed, t.token, t.calls, t.uses, t.last_ms, t.last_address
+		FROM head h LEFT JOIN token_use t ON 1 = 1`)
+	if err == nil && !found {
+		err = outcome.NotFound
+	}
+	return m, err
+}
+
+// page gives rows with their payloads, in order, from one on.
+func (r rows) page(ctx context.Context, after gate.RowID, limit int, row func(rawRow) error) error {
+	return r.db.All(ctx, func(scan func(...any) error) error {
+		var x rawRow
+		err := scan(&x.id.ID, &x.id.Seq, &x.n, &x.person, &x.agent, &x.tool, &x.outcome, &x.body, &x.hash, &x.sealed)
+		if err != nil {
+			return err
+		}
+		return row(x)
+	}, `SELECT l.id, l.seq, l.n, l.person, l.agent, l.tool, l.outcome, l.body, l.hash, p.sealed
+		FROM log l LEFT JOIN payload p ON p.id = l.id AND p.seq = l.seq
+		WHERE (l.id, l.seq) > ($1, $2) ORDER BY l.id, l.seq LIMIT $3`, after.ID, after.Seq, limit)
+}
+
+// strayPayload finds a payload without a row; outcome.NotFound: there is none.
+func (r rows) strayPayload(ctx context.Context) (id gate.RowID, err error) {
+	err = r.db.Get(ctx, []any{&id.ID, &id.Seq}, `SELECT p.id, p.seq FROM payload p LEFT JOIN log l ON l.id = p.id AND l.seq = p.seq
+		WHERE l.id IS NULL ORDER BY p.id, p.seq LIMIT 1`)
+	return id, err
+}

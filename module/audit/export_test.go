@@ -1,0 +1,48 @@
+package audit
+
+import (
+	"context"
+
+	"gatehouse/gate"
+	"gatehouse/store"
+)
+
+// DB is the log's own handle, with the rights that the process has.
+func (m *Module) DB() *store.DB { return m.rows.db }
+
+// OpenIntents is how many calls have an intent and no row yet, as the database says.
+func (m *Module) OpenIntents(ctx context.Context) (int, error) {
+	all, err := m.rows.intents(ctx)
+	return len(all), err
+}
+
+// Rows gives all rows, oldest first, and their payloads.
+func Rows(ctx context.Context, db *store.DB, s gate.Sealer) (all []Row, payloads []Payload, err error) {
+	err = rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
+		row, err := parseRow(r.body)
+		if err != nil {
+			return err
+		}
+		p, err := open(ctx, s, row.Person, row.Commitment, r.sealed)
+		all, payloads = append(all, row), append(payloads, p)
+		return err
+	})
+	return all, payloads, err
+}
+
+// Text is a row as it is stored, written by the hand-made encoder.
+func Text(r *gate.Row, used []gate.TokenID, id gate.RowID, n int64, prev [32]byte, commitment string) (Row, string) {
+	row := newRow(r)
+	row.Used, row.Commitment = used, commitment
+	text := newDraft(row, nil).body(id, n, prev)
+	row.ID, row.N, row.Prev = id.String(), n, commitmentOf(prev)
+	return row, string(text)
+}
+
+func commitmentOf(b [32]byte) string { return commitment(b).String() }
+
+// NewPayload is what a payload becomes.
+func NewPayload(p gate.Payload, limit int64) Payload { return newPayload(p, limit) }
+
+// Migrations are the log's own.
+var Migrations = migrations

@@ -120,3 +120,6 @@ func (p *People) write(ctx context.Context, do func(*store.Tx) (gate.PersonID, e
 	p.now.Store(next)
 	return changed, nil
 }
+
+// Empty reports whether nobody was ever added, so that a first start can say what to do next.
+func (p *People) Empty() bool { return len(p.now.Load().people) == 0 }

@@ -55,11 +55,11 @@ func (c *conn) handshake(mac func(nonce string) string) error {
 		return err
 	}
 	var h hello
-	if err := c.take(&h); err != nil {
+	if err := c.greet(&h); err != nil {
 		return fmt.Errorf("greeting the server: %w", gone(err))
 	}
-	if h.Gatehouse != "socket" || h.Version != Version {
-		return ErrVersion
+	if h.Gatehouse != "socket" {
+		return fmt.Errorf("greeting the server: it is %q", h.Gatehouse)
 	}
 	if err := c.send(proof{Version, mac(h.Nonce)}); err != nil {
 		return fmt.Errorf("proving to be the operator: %w", err)
@@ -71,7 +71,7 @@ func (c *conn) handshake(mac func(nonce string) string) error {
 	if !w.OK {
 		return outcome.Unauthenticated.Because("the server refuses: %s", w.Error)
 	}
-	return c.SetDeadline(time.Time{})
+	return c.trust()
 }
 
 // gone calls the end of a connection by its name: the server stopped.
@@ -82,7 +82,8 @@ func gone(err error) error {
 	return err
 }
 
-// Call makes one call. The error is about the connection; what became of the call stands in the outcome.
+// Call makes one call. The error is about the connection, which is of no more use then; what became of the call stands in
+// the outcome. When ctx ends the call is left, which cancels it.
 func (c *Client) Call(ctx context.Context, tool string, arguments canon.Value) (gate.Outcome, error) {
 	c.last++
 	stop := context.AfterFunc(ctx, func() { _ = c.c.SetDeadline(time.Now()) })
@@ -92,6 +93,9 @@ func (c *Client) Call(ctx context.Context, tool string, arguments canon.Value) (
 	}
 	var a answer
 	if err := c.c.take(&a); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return gate.Outcome{}, fmt.Errorf("waiting for the outcome: %w", gone(err))
 	}
 	if a.ID != c.last {

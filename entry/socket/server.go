@@ -144,38 +144,76 @@ func (s *Server) serve(c *conn) error {
 		return err
 	}
 	var p proof
-	if err := c.take(&p); err != nil {
+	if err := c.greet(&p); err != nil {
+		if errors.Is(err, ErrVersion) {
+			err = errors.Join(err, c.send(welcome{Error: ErrVersion.Error()}))
+		}
 		return err
-	}
-	if p.Version != Version {
-		return errors.Join(ErrVersion, c.send(welcome{Error: ErrVersion.Error()}))
 	}
 	shown := gate.Credential{Operator: &gate.OperatorProof{Nonce: nonce, MAC: unhex(p.MAC)}}
 	origin := gate.Origin{Entry: "socket", Peer: peerOf(c.Conn)}
 	if _, err := s.gate.Authenticate(s.ctx, shown, origin); err != nil {
 		return errors.Join(err, c.send(welcome{Error: "the proof is not good: operator.key changes at each start of serve"}))
 	}
-	if err := errors.Join(c.send(welcome{OK: true}), c.SetDeadline(time.Time{})); err != nil {
+	if err := errors.Join(c.send(welcome{OK: true}), c.trust()); err != nil {
 		return err
 	}
-	for {
-		var r request
-		if err := c.take(&r); err != nil {
-			if errors.Is(err, outcome.Invalid) {
-				err = errors.Join(err, c.send(answer{Outcome: translate(gate.Outcome{Code: outcome.Invalid, Reason: outcome.Explain(err).Reason})}))
+	return s.calls(c, shown, origin)
+}
+
+// calls answers until the client leaves. Lines are read while a call runs, so that a client who leaves is noticed.
+func (s *Server) calls(c *conn, shown gate.Credential, origin gate.Origin) error {
+	ctx, leave := context.WithCancel(s.ctx)
+	requests := make(chan request)
+	var ended error // the reader's, until requests is closed
+	go func() {
+		defer close(requests)
+		defer leave()
+		for {
+			var r request
+			if ended = c.take(&r); ended != nil {
+				return
+			}
+			select {
+			case requests <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for r := range requests {
+		if err := s.call(ctx, c, r, shown, origin); err != nil {
+			if ctx.Err() != nil {
+				err = io.EOF // there is nobody to tell
+			}
+			leave()
+			_ = c.Close() // ends the reader
+			for range requests {
+				continue
 			}
 			return err
 		}
-		// Who calls is found out anew for each call, here as on every entry.
-		caller, err := s.gate.Authenticate(s.ctx, shown, origin)
-		if err != nil {
-			return err
-		}
-		o := s.gate.Call(s.ctx, caller, gate.Request{Tool: gate.ToolName(r.Tool), Arguments: []byte(r.Arguments.String())})
-		if err := c.send(answer{r.ID, translate(o)}); err != nil {
-			return err
-		}
 	}
+	if errors.Is(ended, outcome.Invalid) {
+		refusal := gate.Outcome{Code: outcome.Invalid, Reason: outcome.Explain(ended).Reason}
+		return errors.Join(ended, c.send(answer{Outcome: translate(refusal)}))
+	}
+	return ended
+}
+
+// call makes one call. Who calls is found out anew for each, here as on every entry.
+func (s *Server) call(ctx context.Context, c *conn, r request, shown gate.Credential, origin gate.Origin) error {
+	caller, err := s.gate.Authenticate(ctx, shown, origin)
+	if err != nil {
+		return err
+	}
+	o := s.gate.Call(ctx, caller, gate.Request{Tool: gate.ToolName(r.Tool), Arguments: []byte(r.Arguments.String())})
+	err = c.send(answer{r.ID, translate(o)})
+	if errors.Is(err, outcome.Invalid) {
+		o = gate.Outcome{Code: outcome.Internal, Reason: "the result is too long for the operator's socket; ask for less at a time", ID: o.ID}
+		err = c.send(answer{r.ID, translate(o)})
+	}
+	return err
 }
 
 // translate writes an outcome as the protocol has it. Every code stands by its name.

@@ -11,7 +11,9 @@
 //	client: {"arguments":{…},"id":1,"tool":"people.list"}
 //	server: {"id":1,"outcome":{"code":"ok","id":"1763871234567-3","result":…}}
 //
-// Unknown members are refused, so another member means another version, which either side refuses with a hint.
+// Unknown members are refused, so another member means another version, which either side refuses with a hint. A line
+// that does not end with a line feed is none: a client that was cut off asked for nothing. A client that leaves while its
+// call runs cancels it.
 package socket
 
 import (
@@ -23,6 +25,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
 	"gatehouse/canon"
 	"gatehouse/outcome"
@@ -35,12 +39,26 @@ const (
 	// MaxLine is the most bytes of one line.
 	MaxLine = 8 << 20
 
+	// maxGreeting is the most bytes of a line before the proof: a stranger must not make us keep more.
+	maxGreeting = 1 << 10
+
 	keyFile    = "operator.key"
 	socketFile = "operator.sock"
 )
 
-// ErrVersion says that the two sides speak different versions of the protocol.
-var ErrVersion = errors.New("the running server speaks another version of the operator's protocol: use the gatehouse that it was started with, or restart it")
+// ErrVersion says that the two sides speak different versions of the protocol. It has a method Hint.
+var ErrVersion error = versionError{}
+
+type versionError struct{}
+
+func (versionError) Error() string {
+	return "the running server speaks another version of the operator's protocol"
+}
+
+// Hint says what to do about it.
+func (versionError) Hint() string {
+	return "use the gatehouse that the server was started with, or restart the server with this one"
+}
 
 // WriteKey puts the operator's key for this start into the data folder, for its owner's eyes alone.
 func WriteKey(data string, key secret.Text) error {
@@ -76,19 +94,25 @@ func readKey(data string) (secret.Text, error) {
 	return secret.New(string(b[:64])), nil
 }
 
-// conn sends and takes lines.
+// conn sends and takes lines. One goroutine may send while another takes.
 type conn struct {
 	net.Conn
-	lines *bufio.Scanner
+	r    *bufio.Reader
+	most int    // bytes of a line
+	line []byte // the last line that was read
 }
 
 func newConn(c net.Conn) *conn {
-	lines := bufio.NewScanner(c)
-	lines.Buffer(make([]byte, 0, 4096), MaxLine)
-	return &conn{c, lines}
+	return &conn{Conn: c, r: bufio.NewReader(c), most: maxGreeting}
 }
 
-// send writes one object.
+// trust lets the other side send long lines, without hurry.
+func (c *conn) trust() error {
+	c.most = MaxLine
+	return c.SetDeadline(time.Time{})
+}
+
+// send writes one object. One that is too long is outcome.Invalid, and nothing of it is written.
 func (c *conn) send(v any) error {
 	line, err := canon.From(v)
 	if err != nil {
@@ -101,19 +125,44 @@ func (c *conn) send(v any) error {
 	return err
 }
 
-// take reads one object. The end of the connection is io.EOF.
+// take reads one object. The end of the connection is io.EOF, a line that is not an object outcome.Invalid.
 func (c *conn) take(dst any) error {
-	if !c.lines.Scan() {
-		if err := c.lines.Err(); err != nil {
-			return fmt.Errorf("reading a line: %w", err)
-		}
-		return io.EOF
-	}
-	v, err := canon.ParseObject(c.lines.Bytes())
+	v, err := c.object()
 	if err != nil {
 		return err
 	}
 	return v.Decode(dst)
+}
+
+// greet reads one object that says its version before anything else of it is understood: ErrVersion.
+func (c *conn) greet(dst any) error {
+	v, err := c.object()
+	if err != nil {
+		return err
+	}
+	if version, _ := v.Member("version"); version.String() != strconv.Itoa(Version) {
+		return ErrVersion
+	}
+	return v.Decode(dst)
+}
+
+func (c *conn) object() (canon.Value, error) {
+	c.line = c.line[:0]
+	for {
+		piece, err := c.r.ReadSlice('\n')
+		c.line = append(c.line, piece...)
+		switch {
+		case len(c.line) > c.most:
+			return canon.Value{}, outcome.Invalid.Because("the line has more than %d bytes", c.most)
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case errors.Is(err, io.EOF):
+			return canon.Value{}, io.EOF
+		case err != nil:
+			return canon.Value{}, fmt.Errorf("reading a line: %w", err)
+		}
+		return canon.ParseObject(c.line)
+	}
 }
 
 // The objects of the protocol.

@@ -33,6 +33,7 @@ import (
 	"gatehouse/egress"
 	"gatehouse/entry/socket"
 	"gatehouse/gate"
+	"gatehouse/guard"
 	"gatehouse/httpfront"
 	"gatehouse/module"
 	"gatehouse/module/audit"
@@ -57,6 +58,7 @@ type Config struct {
 	// The following are for tests and for the demo, which are programs of their own.
 	Modules map[string]Starter            // further modules, each started whether or not it has a section
 	Parts   func(gate.Parts) gate.Parts   // puts other parts in the place of some, to see the gate refuse
+	Guards  []guard.Guard                 // look after those of every gateway
 	Observe func(network, address string) // is told of every connection that is tried
 }
 
@@ -126,7 +128,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		all = append(all, further...)
 	}
 	a.Gate, err = gate.New(gate.Config{
-		Modules: all, Parts: parts, Guards: guards(), OperatorKey: a.operator, Log: a.log,
+		Modules: all, Parts: parts, Guards: append(guards(), c.Guards...), OperatorKey: a.operator, Log: a.log,
 		Limits: gate.Limits{CallsPerMinute: c.File.Limits.CallsPerMinute, InFlight: c.File.Limits.InFlight},
 	})
 	if err != nil {

@@ -26,6 +26,7 @@ import (
 	"gatehouse/canon"
 	"gatehouse/config"
 	"gatehouse/gate"
+	"gatehouse/guard"
 	"gatehouse/module"
 	"gatehouse/outcome"
 )
@@ -36,6 +37,7 @@ type Config struct {
 	Data    string                        // an existing data folder; empty: a new one that goes with the test
 	Modules map[string]app.Starter        // further modules
 	Parts   func(gate.Parts) gate.Parts   // puts parts that fail in the place of some
+	Guards  []guard.Guard                 // further guards
 	Observe func(network, address string) // is told of every connection
 	Log     io.Writer                     // what the process logs; nil: nothing
 }
@@ -100,7 +102,7 @@ func TryStart(t testing.TB, c Config) (*House, error) {
 	ctx := context.Background()
 	var err error
 	h.App, err = app.New(ctx, app.Config{
-		File: file, Log: log, Version: "test", Modules: c.Modules, Parts: c.Parts, Observe: c.Observe,
+		File: file, Log: log, Version: "test", Modules: c.Modules, Parts: c.Parts, Guards: c.Guards, Observe: c.Observe,
 	})
 	if err != nil {
 		return nil, err

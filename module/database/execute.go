@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"gatehouse/outcome"
 )
 
@@ -29,13 +32,26 @@ func (c *connection) execute(ctx context.Context, s statement) (done Changed, er
 			_ = bracket(whole, r, "ROLLBACK")
 			return err
 		}
-		if err := bracket(whole, r, "COMMIT"); err != nil {
-			_ = bracket(whole, r, "ROLLBACK")
-			return err
-		}
-		return nil
+		return c.commit(whole, r)
 	})
-	return done, err
+	if err != nil {
+		return Changed{}, err
+	}
+	return done, nil
+}
+
+// commit ends the transaction. Where the disk failed under it, nobody knows what is on the disk.
+func (c *connection) commit(ctx context.Context, r raw) error {
+	err := bracket(ctx, r, "COMMIT")
+	if err == nil {
+		return nil
+	}
+	_ = bracket(ctx, r, "ROLLBACK")
+	var e *sqlite.Error
+	if errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_IOERR {
+		return outcome.Unknown.From(err, "the disk of the database %s failed while the change was stored; look before repeating", c.name)
+	}
+	return err
 }
 
 // change compiles the statement alone first, so that one that would change nothing is refused before it runs.

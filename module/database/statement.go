@@ -153,9 +153,9 @@ func (t *tokens) parameter(c byte) error {
 	switch {
 	case c == '?' && name == "":
 		t.question++
-	case (c == '?' || c == '$') && err == nil && n >= 1 && n <= maxParams && name[0] != '0':
+	case (c == '?' || c == '$') && err == nil && n >= 1 && n <= maxParams && name[0] != '0' && !t.tclNext():
 		t.numbered = max(t.numbered, n)
-	case c == ':' && name == "" || c == '#':
+	case name == "" && (c == ':' || c == '#'):
 		return nil // no parameter; SQLite says what it thinks of it
 	default:
 		return outcome.WithFaults(outcome.Fault{Path: "/sql", Problem: "parameters are written $1, $2, … or ?, at most 500"})
@@ -164,6 +164,12 @@ func (t *tokens) parameter(c byte) error {
 		return outcome.WithFaults(outcome.Fault{Path: "/sql", Problem: "parameters are written either $1, $2, … or ?, at most 500"})
 	}
 	return nil
+}
+
+// tclNext reports whether SQLite takes more into the name of a parameter: $1::a and $1(a) are names of Tcl.
+func (t *tokens) tclNext() bool {
+	rest := t.text[t.at:]
+	return strings.HasPrefix(rest, "(") || strings.HasPrefix(rest, "::")
 }
 
 // identifier reports whether SQLite lets a byte stand inside a word or a number.

@@ -203,7 +203,7 @@ func (r rows) newest(ctx context.Context, f filter) ([]Row, error) {
 func (r rows) after(ctx context.Context, f filter) ([]Row, error) {
 	var found []Row
 	err := r.db.All(ctx, collect(&found), `SELECT body, hash FROM log WHERE (id, seq) > ($1, $2) AND id >= $3 AND id < $4
-		AND ($5 = 0 OR person = $5) AND ($6 = '' OR agent = $6) AND ($7 = '' OR tool = $7) AND ($8 = '' OR outcome = $8)
+		AND (CAST($5 AS BIGINT) = 0 OR person = $5) AND ($6 = '' OR agent = $6) AND ($7 = '' OR tool = $7) AND ($8 = '' OR outcome = $8)
 		AND tool <> 'audit.search' ORDER BY id, seq LIMIT $9`,
 		f.after.ID, f.after.Seq, f.from, f.to, int64(f.person), f.agent, f.tool, f.outcome, f.limit)
 	return found, err

@@ -33,7 +33,7 @@ func openMaster(file string, first bool) (*master, error) {
 		return m, err
 	}
 	if !first {
-		return nil, fmt.Errorf("the master key file %s is missing, and this vault was made with one: put it back, from a backup if need be "+
+		return nil, fmt.Errorf("the master key file %s is missing, and this vault was made with one: put it back, from a backup or from the machine that made the vault "+
 			"(a new one would open nothing)", file)
 	}
 	if err := makeMaster(file); err != nil {

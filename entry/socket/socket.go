@@ -103,7 +103,7 @@ type conn struct {
 }
 
 func newConn(c net.Conn) *conn {
-	return &conn{Conn: c, r: bufio.NewReader(c), most: maxGreeting}
+	return &conn{Conn: c, r: bufio.NewReaderSize(c, maxGreeting), most: maxGreeting}
 }
 
 // trust lets the other side send long lines, without hurry.
@@ -152,7 +152,7 @@ func (c *conn) object() (canon.Value, error) {
 		piece, err := c.r.ReadSlice('\n')
 		c.line = append(c.line, piece...)
 		switch {
-		case len(c.line) > c.most:
+		case len(c.line) > c.most, len(c.line) == c.most && err != nil:
 			return canon.Value{}, outcome.Invalid.Because("the line has more than %d bytes", c.most)
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue

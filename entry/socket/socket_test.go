@@ -107,16 +107,19 @@ func TestProofs(t *testing.T) {
 		{"a member twice", func(n string) string { return strings.Replace(good(n), "{", `{"version":1,`, 1) }, "EOF", 0},
 		{"a call without proof", func(string) string { return `{"id":1,"tool":"people.list"}` + "\n" }, `{"error":"the running server`, 0},
 		{"no JSON", func(string) string { return "GET / HTTP/1.1\r\n" }, "EOF", 0},
-		{"a line that is too long", func(string) string { return strings.Repeat(" ", socket.MaxGreeting+1) }, "EOF", 0},
+		{"a line that is too long", func(string) string { return strings.Repeat(" ", socket.MaxGreeting) }, "EOF", 0},
 	} {
 		w.seen()
-		r := w.greeted()
+		r, began := w.greeted(), time.Now()
 		r.say(tt.line(r.hello.Nonce))
 		if got := r.take(); !strings.HasPrefix(got, tt.answer) {
 			t.Errorf("%s: answered %s, want %s", tt.name, got, tt.answer)
 		}
 		if got := r.take(); got != "EOF" {
 			t.Errorf("%s: the connection goes on with %s", tt.name, got)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("%s: answered after %s", tt.name, took)
 		}
 		rows := w.seen()
 		if len(rows) != tt.rows {

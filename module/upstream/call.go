@@ -1,0 +1,156 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gatehouse/canon"
+	"gatehouse/gate"
+	"gatehouse/outcome"
+)
+
+// call is the handler of every tool: it sends exactly the arguments that the gate checked.
+func (s *server) call(ctx context.Context, o *offered, arguments gate.Raw) (gate.Content, error) {
+	reads := s.config.tool(o.remote).Effect.Effect == gate.Reads
+	session, err := s.await(ctx)
+	if err != nil {
+		return gate.Content{}, explain(err, reads, s.hide)
+	}
+	// The server may have said something else of its tool since the call was let through.
+	if !s.current(o) {
+		return gate.Content{}, outcome.Invalidated.Because("the server changed this tool in the meantime; nothing was sent to it, list your tools again")
+	}
+	if err := s.book.accept(ctx, o.definition); err != nil {
+		s.log.Error("a call of a tool cannot be noted for servers.review", "error", err)
+	}
+	result, err := session.call(ctx, o.remote, arguments)
+	if err != nil {
+		return gate.Content{}, explain(err, reads, s.hide)
+	}
+	content, err := s.content(result)
+	if err != nil {
+		return gate.Content{}, explain(err, reads, s.hide)
+	}
+	return content, nil
+}
+
+// await gives the session of a server that takes calls, and waits for one that is starting.
+func (s *server) await(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.time.wait)
+	defer cancel()
+	end, _ := ctx.Deadline()
+	for {
+		s.mu.Lock()
+		now := s.state
+		s.mu.Unlock()
+		switch {
+		case now.session != nil:
+			return now.session, nil
+		case now.closed:
+			return nil, fmt.Errorf("%w: the server was stopped", errUnsent)
+		case now.next.After(end):
+			return nil, fmt.Errorf("%w: the server is down: %s", errUnsent, now.failure)
+		}
+		select {
+		case <-now.changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: the server did not become ready in time: %s", errUnsent, now.failure)
+		}
+	}
+}
+
+// content takes a result apart: what entries write themselves is left out, all else is kept, known or not.
+func (s *server) content(result canon.Value) (gate.Content, error) {
+	var c gate.Content
+	kept := []byte("{")
+	listed := false
+	for name, member := range result.Members {
+		switch name {
+		case "_meta":
+			continue
+		case "isError":
+			if text := member.String(); text != "true" && text != "false" {
+				return c, errUnreadable
+			}
+			c.Failed = member.String() == "true"
+			continue
+		case "resultType":
+			if member.String() != `"complete"` {
+				return c, fmt.Errorf("%w: the server asks for something that is not given to it", errUnreadable)
+			}
+			continue
+		case "content":
+			if listed = strings.HasPrefix(member.String(), "["); !listed {
+				return c, errUnreadable
+			}
+		}
+		if len(kept) > 1 {
+			kept = append(kept, ',')
+		}
+		kept = append(canon.AppendString(kept, name), ':')
+		kept = member.AppendTo(kept)
+	}
+	if !listed {
+		if len(kept) > 1 {
+			kept = append(kept, ',')
+		}
+		kept = append(kept, `"content":[]`...)
+	}
+	var err error
+	if c.Result, err = canon.ParseObject(append(kept, '}')); err != nil {
+		return c, errors.Join(errUnreadable, err)
+	}
+	c.Result, err = s.conceal(c.Result)
+	return c, err
+}
+
+// conceal takes the program's own secrets out of what it says: an agent must not see them (P9).
+func (s *server) conceal(v canon.Value) (canon.Value, error) {
+	s.mu.Lock()
+	none := len(s.hidden) == 0
+	s.mu.Unlock()
+	if none {
+		return v, nil
+	}
+	for _, name := range v.Names {
+		if s.hide(name) != name {
+			return canon.Value{}, fmt.Errorf("%w: it holds a secret as the name of a member", errUnreadable)
+		}
+	}
+	return v.ReplaceStrings(func(_, text string) string { return s.hide(text) }), nil
+}
+
+// hide takes values of the program's environment out of a text.
+func (s *server) hide(text string) string {
+	s.mu.Lock()
+	hidden := s.hidden
+	s.mu.Unlock()
+	for _, value := range hidden {
+		text = strings.ReplaceAll(text, value, "[secret]")
+	}
+	return text
+}
+
+// worthHiding gives a value, and each of its lines, if they are long enough to be told from other text.
+func worthHiding(value string, least int) []string {
+	var all []string
+	if len(value) >= least {
+		all = append(all, value)
+	}
+	for line := range strings.Lines(value) {
+		if line = strings.TrimRight(line, "\r\n"); len(line) >= 8 && line != value {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}

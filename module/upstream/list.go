@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+
+	"gatehouse/canon"
+)
+
+const (
+	maxPages = 100
+	maxTools = 5000
+	// maxCursor bounds what we send back for a server.
+	maxCursor = 64 << 10
+)
+
+// left is a tool that is not offered, with the reason. Without a name it is about the list.
+type left struct{ name, reason string }
+
+// list asks for all tools, page by page. Of two with one name the first is taken, and of a list without end the beginning.
+func (s *session) list(ctx context.Context) (all []definition, out []left, err error) {
+	seen, cursors := map[string]bool{}, map[string]bool{}
+	cursor := ""
+	for range maxPages {
+		members := ""
+		if cursor != "" {
+			members = `"cursor":` + string(canon.AppendString(nil, cursor))
+		}
+		page, err := s.ask(ctx, "tools/list", members)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tools/list: %w", err)
+		}
+		tools, _ := page.Member("tools")
+		if text := tools.String(); text == "" || text[0] != '[' {
+			return nil, nil, fmt.Errorf("tools/list: %w", errUnreadable)
+		}
+		for _, v := range tools.Elements {
+			d, err := parseDefinition(v)
+			switch {
+			case len(all)+len(out) >= maxTools:
+				return all, append(out, left{"", fmt.Sprintf("it has more than %d tools; the others are left out", maxTools)}), nil
+			case err != nil:
+				out = append(out, left{tidy(d.remote), err.Error()})
+			case seen[d.remote]:
+				out = append(out, left{tidy(d.remote), "there is another tool of this name before it"})
+			default:
+				seen[d.remote] = true
+				all = append(all, d)
+			}
+		}
+		next, more := page.Member("nextCursor")
+		if cursor, more = next.Text(); !more || cursor == "" {
+			return all, out, nil
+		}
+		if cursors[cursor] || len(cursor) > maxCursor {
+			return all, append(out, left{"", "its list of tools does not end: a cursor came twice, or is too long"}), nil
+		}
+		cursors[cursor] = true
+	}
+	return all, append(out, left{"", fmt.Sprintf("its list of tools has more than %d pages; the others are left out", maxPages)}), nil
+}

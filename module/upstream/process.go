@@ -1,0 +1,247 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/wire"
+)
+
+const (
+	// maxLine bounds one message, and with it one result.
+	maxLine = 16 << 20
+	// lastWords is how long the answers that a program wrote before its end may take to arrive.
+	lastWords = time.Second
+)
+
+// errEnded is the end of a program that nobody asked for and that gave no other reason.
+var errEnded = errors.New("the program ended")
+
+// process is one run of a server's program, from its start until its group is gone.
+type process struct {
+	group  *group
+	in     *os.File
+	lines  *wire.Lines
+	out    chan []byte // one frame at a time is handed to the writer
+	notes  chan []byte // what nobody waits for; dropped while the program does not read
+	relist chan struct{}
+	noise  noise
+
+	ending chan struct{} // closed once the end begins
+	done   chan struct{} // closed when all is over; then cause is set
+	once   sync.Once
+	cause  error
+
+	mu      sync.Mutex // guards waiting and last
+	waiting map[int64]chan answer
+	last    int64 // id of the newest request
+}
+
+// noise counts what a program wrote in vain.
+type noise struct {
+	long    atomic.Int64 // lines over maxLine
+	unread  atomic.Int64 // lines that are no frame
+	foreign atomic.Int64 // answers to nothing that was asked
+}
+
+// launch says how a program is started.
+type launch struct {
+	command     []string
+	environment []string
+	dir         string
+	errors      *ring
+}
+
+// start runs a program in a process group of its own. It is over when done is closed; stop sees to that.
+func start(l launch) (*process, error) {
+	p := &process{
+		out: make(chan []byte), notes: make(chan []byte, 64), relist: make(chan struct{}, 1),
+		ending: make(chan struct{}), done: make(chan struct{}),
+		waiting: map[int64]chan answer{},
+		// Requests of the server have ids of its own, which are small: ours begin where the two are not mixed up.
+		last: 1_000_000_000 + rand.Int64N(1_000_000_000),
+	}
+	var pipes [6]*os.File // of input, output and errors: our end, the program's end
+	for i := 0; i < len(pipes); i += 2 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			closeAll(pipes[:])
+			return nil, fmt.Errorf("making a pipe: %w", err)
+		}
+		pipes[i], pipes[i+1] = r, w
+	}
+	pipes[0], pipes[1] = pipes[1], pipes[0]
+	cmd := exec.Command(l.command[0], l.command[1:]...)
+	cmd.Env, cmd.Dir = l.environment, l.dir
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes[1], pipes[3], pipes[5]
+	p.in, p.group = pipes[0], newGroup(cmd)
+	p.lines = wire.NewLines(pipes[2], maxLine)
+	p.lines.OnSkip(p.skipped)
+	started := make(chan error, 1)
+	go p.live(started, pipes[2], pipes[4], l.errors, []*os.File{pipes[1], pipes[3], pipes[5]})
+	if err := <-started; err != nil {
+		closeAll(pipes[:])
+		return nil, fmt.Errorf("starting %s: %w", l.command[0], err)
+	}
+	return p, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// live starts the program and stays with it to its end.
+func (p *process) live(started chan<- error, out, errs *os.File, stderr *ring, theirs []*os.File) {
+	// The kernel kills a child when the thread that started it ends: this one stays as long as the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := p.group.start(); err != nil {
+		started <- err
+		return
+	}
+	closeAll(theirs)
+	started <- nil
+	var pumps sync.WaitGroup
+	pumps.Go(p.write)
+	pumps.Go(p.read)
+	pumps.Go(func() { stderr.drain(errs) })
+	exit := p.group.wait()
+	// What was written before the end may still be in the pipe. Whoever left the group may hold it open for ever.
+	late := time.AfterFunc(lastWords, func() { closeAll([]*os.File{out, errs}) })
+	p.end(exit)
+	pumps.Wait()
+	late.Stop()
+	closeAll([]*os.File{out, errs, p.in})
+	p.forget()
+	close(p.done)
+}
+
+// end begins the end; the first cause is kept.
+func (p *process) end(cause error) {
+	p.once.Do(func() {
+		if cause == nil {
+			cause = errEnded
+		}
+		p.cause = cause
+		close(p.ending)
+		_ = p.in.Close()
+	})
+}
+
+// stop ends the program and its group, kindly first, and returns when nothing of it is left.
+func (p *process) stop(grace time.Duration) {
+	p.end(errors.New("it was stopped"))
+	p.group.terminate()
+	select {
+	case <-p.done:
+		return
+	case <-time.After(grace):
+	}
+	p.group.kill()
+	<-p.done
+}
+
+func (p *process) write() {
+	for {
+		var frame []byte
+		select {
+		case frame = <-p.out:
+		case frame = <-p.notes:
+		case <-p.ending:
+			return
+		}
+		if _, err := p.in.Write(append(frame, '\n')); err != nil {
+			p.end(fmt.Errorf("it reads no more: %w", err))
+			return
+		}
+	}
+}
+
+func (p *process) read() {
+	for {
+		line, err := p.lines.Next()
+		if err != nil {
+			p.end(errors.New("it closed its output"))
+			return
+		}
+		p.take(line)
+	}
+}
+
+// note sends what nobody waits for, unless the program does not read.
+func (p *process) note(frame []byte) {
+	select {
+	case p.notes <- frame:
+	default:
+	}
+}
+
+// skipped hears of a line that was too long: if it was an answer, whoever waits for it waits no longer.
+func (p *process) skipped(first, last []byte) {
+	p.noise.long.Add(1)
+	if id, ok := answered(first, last); ok {
+		p.deliver(id, answer{err: errTooLong})
+	}
+}
+
+// take looks at one line.
+func (p *process) take(line []byte) {
+	f, err := wire.ParseFrame(bytes.Clone(line))
+	if err != nil {
+		p.noise.unread.Add(1)
+		id, ok := f.ID.Int()
+		if !ok {
+			id, ok = answered(line, line)
+		}
+		if ok {
+			p.deliver(id, answer{err: errUnreadable})
+		}
+		return
+	}
+	switch f.Kind {
+	case wire.Request:
+		p.note(reply(f))
+	case wire.Notification:
+		if f.Method == "notifications/tools/list_changed" {
+			select {
+			case p.relist <- struct{}{}:
+			default:
+			}
+		}
+	case wire.Response, wire.ErrorResponse:
+		id, ok := f.ID.Int()
+		if !ok || !p.deliver(id, answer{result: f.Result, err: asError(f.Error)}) {
+			p.noise.foreign.Add(1)
+		}
+	}
+}
+
+func asError(e *wire.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+// reply answers what a server asks. It is told that nothing of ours is for it to use: no model, no person, no folder.
+func reply(f wire.Frame) []byte {
+	switch f.Method {
+	case "ping":
+		return wire.AppendResult(nil, f.ID, "")
+	case "roots/list":
+		return wire.AppendResult(nil, f.ID, `{"roots":[]}`)
+	}
+	return wire.AppendError(nil, f.ID, wire.MethodNotFound.Because("Gatehouse does not do this for a server"))
+}

@@ -1,0 +1,167 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// state is how a server does.
+type state struct {
+	session *session      // nil while it takes no calls
+	changed chan struct{} // closed when the state becomes another one
+	next    time.Time     // when it is started again; zero while it is starting or ready
+	since   time.Time     // of this state
+	starts  int
+	failure string // why the last run ended or did not come about
+	closed  bool
+}
+
+// supervise runs the program until ctx ends, and starts it again after pauses that grow.
+func (s *server) supervise(ctx context.Context) {
+	defer s.become(func(now *state) { now.closed = true })
+	for pause := s.time.first; ; pause = min(2*pause, s.time.longest) {
+		began := time.Now()
+		err := s.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > s.time.longest {
+			pause = s.time.first
+		}
+		wait := pause - pause/4 + rand.N(pause/4+1)
+		failure := tidy(s.hide(err.Error()))
+		s.become(func(now *state) { now.next, now.failure = time.Now().Add(wait), failure })
+		s.log.Warn("an upstream server is down", "reason", failure, "again_in", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// become changes the state and wakes who waits for that.
+func (s *server) become(change func(*state)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.state.changed)
+	s.state.changed, s.state.since = make(chan struct{}), time.Now()
+	change(&s.state)
+}
+
+// run is one run of the program, from its start to its end.
+func (s *server) run(ctx context.Context) error {
+	s.become(func(now *state) { now.next, now.starts = time.Time{}, now.starts+1 })
+	environment, err := s.environment()
+	if err != nil {
+		return err
+	}
+	p, err := start(launch{s.config.Command, environment, s.home, &s.stderr})
+	if err != nil {
+		return err
+	}
+	defer p.stop(s.time.grace)
+	session, err := s.introduce(ctx, p)
+	if err != nil {
+		return err
+	}
+	s.become(func(now *state) { now.session = session })
+	defer s.become(func(now *state) { now.session = nil })
+	s.log.Info("an upstream server is ready", "revision", string(session.revision))
+	return s.attend(ctx, session)
+}
+
+// introduce is all that comes before the first call.
+func (s *server) introduce(ctx context.Context, p *process) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.time.greeting)
+	defer cancel()
+	session, err := greet(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return session, s.list(ctx, session)
+}
+
+// attend stays with a program that takes calls, and reads its tools again when it says so, but not all the time.
+func (s *server) attend(ctx context.Context, session *session) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-session.ending:
+			return session.cause
+		case <-session.relist:
+		}
+		if err := s.listAgain(ctx, session); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-session.ending:
+			return session.cause
+		case <-time.After(s.time.relist):
+		}
+	}
+}
+
+func (s *server) listAgain(ctx context.Context, session *session) error {
+	ctx, cancel := context.WithTimeout(ctx, s.time.list)
+	defer cancel()
+	return s.list(ctx, session)
+}
+
+// list reads the tools, offers them, and keeps them for the next start.
+func (s *server) list(ctx context.Context, session *session) error {
+	definitions, out, err := session.list(ctx)
+	if err != nil {
+		return err
+	}
+	if s.offer(definitions, out) {
+		select {
+		case s.changes <- struct{}{}:
+		default: // one is waiting already, and says the same
+		}
+	}
+	for _, l := range out {
+		s.log.Warn("a tool of an upstream server is left out", "tool", l.name, "reason", l.reason)
+	}
+	if names := s.unknown(); len(names) > 0 {
+		s.log.Warn("the configuration names tools that the server does not have", "tools", names)
+	}
+	if err := s.book.see(ctx, definitions); err != nil {
+		// The tools are offered all the same: what may be called follows from the definitions, not from this table.
+		s.log.Error("the tools of an upstream server cannot be kept for the next start", "error", err)
+	}
+	return nil
+}
+
+// environment is all that the program gets to see of ours, and what is configured for it. Secrets are read now.
+func (s *server) environment() ([]string, error) {
+	all := append(slices.Clone(s.environ), "HOME="+s.home)
+	var hidden []string
+	for _, name := range slices.Sorted(maps.Keys(s.config.Env)) {
+		all = append(all, name+"="+s.config.Env[name])
+		hidden = append(hidden, worthHiding(s.config.Env[name], 8)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.config.EnvFrom)) {
+		value, err := s.config.EnvFrom[name].Resolve()
+		if err != nil {
+			return nil, fmt.Errorf("reading %s for the program's environment: %w", name, err)
+		}
+		if strings.ContainsRune(value.Reveal(), 0) {
+			return nil, fmt.Errorf("%s cannot be an environment variable", name)
+		}
+		all = append(all, name+"="+value.Reveal())
+		hidden = append(hidden, worthHiding(value.Reveal(), 1)...)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden = hidden
+	return all, nil
+}

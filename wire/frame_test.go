@@ -126,6 +126,24 @@ func TestParseFrameRefuses(t *testing.T) {
 	}
 }
 
+func TestBatchesAreNamed(t *testing.T) {
+	t.Parallel()
+	if _, err := wire.ParseFrame([]byte(`[]`)); err == nil || !strings.Contains(err.Error(), "batches") {
+		t.Errorf("a batch is refused with %v", err)
+	}
+}
+
+func TestKindsHaveNames(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for k := range wire.ErrorResponse + 1 {
+		if k.String() == "" || seen[k.String()] {
+			t.Errorf("kind %d is named %q", k, k)
+		}
+		seen[k.String()] = true
+	}
+}
+
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	one := frame(t, `{"jsonrpc":"2.0","id":1,"method":"m"}`).ID

@@ -115,6 +115,7 @@ func TestCheckHeaders(t *testing.T) {
 		{"encoded, upper-case mark", with(name, "=?BASE64?ZmlsZXNfX3JlYWQ=?="), "files__read", wire.HeaderMismatch},
 		{"encoded, not UTF-8", with(name, "=?base64?/w==?="), "\ufffd", wire.HeaderMismatch},
 		{"not ASCII", with(name, "世界"), "世界", wire.HeaderMismatch},
+		{"not ASCII, empty in the body", with(name, "世"), "", wire.HeaderMismatch},
 		{"no name", with(name), "files__read", wire.HeaderMismatch},
 		{"empty name", with(name, ""), "files__read", wire.HeaderMismatch},
 		{"two names", with(name, "files__read", "files__read"), "files__read", wire.HeaderMismatch},
@@ -136,9 +137,19 @@ func TestCheckHeaders(t *testing.T) {
 	if err := wire.CheckHeaders(good(), noName); code(err) != wire.InvalidParams {
 		t.Errorf("a call without a name: %v", err)
 	}
+	silent := frame(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"protocolVersion":"2026-07-28"}}`)
+	for _, versions := range [][]string{nil, {"", ""}, {"2026-07-28"}} {
+		if err := wire.CheckHeaders(http.Header{version: versions, method: {"tools/list"}}, silent); code(err) != wire.HeaderMismatch {
+			t.Errorf("versions %q for a body that says none: %v", versions, err)
+		}
+	}
 	list := frame(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{`+modernMeta+`}}`)
 	if err := wire.CheckHeaders(http.Header{version: {"2026-07-28"}, method: {"tools/list"}}, list); err != nil {
 		t.Errorf("a list needs no name: %v", err)
+	}
+	h := good()
+	if wire.SetHeaders(h, wire.R20260728, "tools/list", ""); h.Get(name) != "" {
+		t.Errorf("a stale name stays: %v", h)
 	}
 }
 
@@ -176,6 +187,15 @@ func TestSpecificationsExamples(t *testing.T) {
 	} {
 		if got := wire.EncodeHeader(in); got != want {
 			t.Errorf("EncodeHeader(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestDecodeHeaderRefuses(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"=?base64?/w==?=", "=?base64?YQ?=", "=?base64?YR==?=", "=?base64?Y Q==?=", "a\x00", "\x7f", "é", "a\nb"} {
+		if s, ok := wire.DecodeHeader(bad); ok {
+			t.Errorf("DecodeHeader(%q) = %q", bad, s)
 		}
 	}
 }
@@ -219,6 +239,8 @@ func TestParamHeaders(t *testing.T) {
 		{"argument is null", "Mcp-Param-N", "42", `{"region":"Zürich","n":null,"deep":{"on/off":true}}`, wire.HeaderMismatch},
 		{"argument is null, header too", "Mcp-Param-N", "", `{"region":"Zürich","n":null,"deep":{"on/off":true}}`, 0},
 		{"argument is absent", "Mcp-Param-N", "", `{"region":"Zürich","deep":{"on/off":true}}`, 0},
+		{"an empty text without a header", "Mcp-Param-Region", "", `{"region":"","n":42,"deep":{"on/off":true}}`, wire.HeaderMismatch},
+		{"an empty text, badly encoded", "Mcp-Param-Region", "=?base64?*?=", `{"region":"","n":42,"deep":{"on/off":true}}`, wire.HeaderMismatch},
 		{"a text for an integer", "Mcp-Param-N", "42", `{"region":"Zürich","n":"42","deep":{"on/off":true}}`, wire.HeaderMismatch},
 		{"beyond what JavaScript holds", "Mcp-Param-N", "9007199254740992", `{"region":"Zürich","n":9007199254740992,"deep":{"on/off":true}}`, wire.HeaderMismatch},
 		{"just what JavaScript holds", "Mcp-Param-N", "-9007199254740991", `{"region":"Zürich","n":-9007199254740991,"deep":{"on/off":true}}`, 0},
@@ -233,6 +255,15 @@ func TestParamHeaders(t *testing.T) {
 				t.Errorf("CheckParamHeaders = %v, want %d", err, tt.want)
 			}
 		})
+	}
+	twice := h.Clone()
+	twice["Mcp-Param-Region"] = []string{"", ""}
+	if err := wire.CheckParamHeaders(twice, wanted, value(t, `{"region":"","n":42,"deep":{"on/off":true}}`)); code(err) != wire.HeaderMismatch {
+		t.Errorf("a header that stands there twice: %v", err)
+	}
+	stale := h.Clone()
+	if err := wire.SetParamHeaders(stale, wanted, value(t, `{"n":null}`)); err != nil || len(stale) != 0 {
+		t.Errorf("stale headers stay: %v, %v", stale, err)
 	}
 	if err := wire.SetParamHeaders(h.Clone(), wanted, value(t, `{"n":1.5}`)); code(err) != wire.InvalidParams {
 		t.Errorf("a fraction went into a header: %v", err)

@@ -51,7 +51,7 @@ func idOf(v canon.Value) (ID, bool) {
 // isInteger says that a canonical text is that of an integer in plain digits.
 func isInteger(text string) bool {
 	for i := range len(text) {
-		if (text[i] < '0' || text[i] > '9') && !(i == 0 && text[i] == '-' && len(text) > 1) {
+		if text[i] != '-' && (text[i] < '0' || text[i] > '9') {
 			return false
 		}
 	}

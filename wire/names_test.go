@@ -73,6 +73,17 @@ func TestNamesMeetTheirHashes(t *testing.T) {
 	}
 }
 
+// TestHashesMeet: two names whose hashes begin alike (found by search) get two digits more.
+func TestHashesMeet(t *testing.T) {
+	t.Parallel()
+	n := wire.NewNames([]string{"a. !!  ! ! ! !!!", "a. !!  ! !!! !  "})
+	one, _ := n.Outward("a. !!  ! ! ! !!!")
+	two, _ := n.Outward("a. !!  ! !!! !  ")
+	if one != "a_________________b613a3d3" || two != "a_________________b613a358" {
+		t.Errorf("got %q and %q", one, two)
+	}
+}
+
 // FuzzNames: outward names fit, none is shared, both forms lead back, and the order of the set does not count.
 func FuzzNames(f *testing.F) {
 	f.Add("gmail.send\nfiles.read_file\nfiles.resources.list")

@@ -96,6 +96,7 @@ func TestEvents(t *testing.T) {
 		{"named", "event: endpoint\ndata: /x\n\n", `endpoint:"/x"`},
 		{"several lines", "data: a\ndata:b\ndata\ndata:  c\n\n", `message:"a\nb\n\n c"`},
 		{"carriage returns", "data: a\r\n\r\ndata: b\r\rdata: c\n\r\n", `message:"a" message:"b" message:"c"`},
+		{"carriage returns within an event", "data: a\r\ndata: b\r\n\r\n", `message:"a\nb"`},
 		{"byte order mark", "\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", `message:"a"`},
 		{"comments", ":\n\n: x\ndata: a\n:y\n\n:\n\n", `message:"a"`},
 		{"no data", "event: x\n\ndata: a\n\n", `message:"a"`},
@@ -185,8 +186,12 @@ func FuzzEvents(f *testing.F) {
 		events = wire.NewEvents(bytes.NewReader(written), len(written))
 		e, err := events.Next()
 		want := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
-		if err != nil || string(e.Data) != want {
-			t.Fatalf("%q was written %q and read %q, %v", data, written, e.Data, err)
+		wantName := strings.NewReplacer("\r", "", "\n", "").Replace(name)
+		if wantName == "" {
+			wantName = "message"
+		}
+		if err != nil || string(e.Data) != want || e.Name != wantName {
+			t.Fatalf("%q was written %q and read %q: %q, %v", data, written, e.Name, e.Data, err)
 		}
 		if e, err := events.Next(); err != io.EOF { //nolint:errorlint // it must be bare
 			t.Fatalf("%q holds a second event %+v, %v", written, e, err)

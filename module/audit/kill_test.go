@@ -25,6 +25,11 @@ import (
 // victimVariable names the folder in which the test program, started again, writes rows until it is killed.
 const victimVariable = "GATEHOUSE_TEST_AUDIT_VICTIM"
 
+// singleVariable makes the child write singleRows rows, one after the other, and end.
+const singleVariable = "GATEHOUSE_TEST_AUDIT_SINGLE"
+
+const singleRows = 50
+
 // killsVariable says how often; without it, 20 times.
 const killsVariable = "GATEHOUSE_TEST_KILLS"
 
@@ -44,6 +49,16 @@ func victim(dir string) int {
 		mu.Lock()
 		defer mu.Unlock()
 		_, _ = os.Stdout.WriteString(fmt.Sprintf(format, args...))
+	}
+	if os.Getenv(singleVariable) != "" {
+		for range singleRows {
+			id, err := l.Record(context.Background(), gate.Ticket{}, &gate.Row{Began: time.Now(), Effect: gate.Reads, Outcome: outcome.OK})
+			if err != nil {
+				return 1
+			}
+			say("row %s\n", id)
+		}
+		return 0
 	}
 	var wg sync.WaitGroup
 	for worker := range 16 {

@@ -28,7 +28,7 @@ type Row struct {
 	Count        int64          `json:"count"`
 	Decision     string         `json:"decision"`
 	Definition   string         `json:"definition,omitzero"`
-	Effect       string         `json:"effect"`
+	Effect       string         `json:"effect,omitzero"`
 	Entry        string         `json:"entry,omitzero"`
 	Format       int            `json:"format"`
 	GrantVersion int64          `json:"grant_version,omitzero"`
@@ -57,10 +57,14 @@ type Row struct {
 
 // newRow takes over what the gate knows of a call. What clients sent is made fit to be text in either engine first.
 func newRow(r *gate.Row) Row {
+	effect := r.Effect.String()
+	if r.Definition == "" {
+		effect = "" // there was no such tool: its zero value says nothing of it
+	}
 	return Row{
 		Address: clean(r.Address), Agent: clean(r.Agent), Ancestors: r.Ancestors, Began: r.Began.UnixMilli(),
 		BytesIn: r.BytesIn, BytesOut: r.BytesOut, Count: max(r.Count, 1), Decision: r.Decision.String(),
-		Definition: clean(r.Definition), Effect: r.Effect.String(), Entry: clean(r.Entry), Format: format,
+		Definition: clean(r.Definition), Effect: effect, Entry: clean(r.Entry), Format: format,
 		GrantVersion: r.GrantVersion, Job: clean(r.Job), MapVersion: r.MapVersion, Operator: r.Operator,
 		Outcome: r.Outcome.String(), Peer: gate.Peer{UID: r.Peer.UID, PID: r.Peer.PID, Program: clean(r.Peer.Program)},
 		Person: r.Person, Price: r.Price, Rule: clean(r.Rule), Session: clean(r.Session), Token: r.Token,

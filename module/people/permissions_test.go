@@ -36,14 +36,14 @@ func TestSetChangesOnlyWhatItNames(t *testing.T) {
 		if o := h.set(ann, version, tt.grants); o.Code != outcome.OK || !strings.Contains(o.Result.String(), fmt.Sprintf(`"version":%d`, version+1)) {
 			t.Fatalf("set %v: %s %v %s, want version %d", tt.grants, o.Code, o.Faults, o.Result, version+1)
 		}
-		if got := h.map_(ann); got != tt.want {
+		if got := h.granted(ann); got != tt.want {
 			t.Errorf("after %v: %s, want %s", tt.grants, got, tt.want)
 		}
 	}
 }
 
-// map_ writes a person's map with the version of each grant, as the gate sees it.
-func (h *house) map_(id gate.PersonID) string {
+// granted writes a person's map with the version of each grant, as the gate sees it.
+func (h *house) granted(id gate.PersonID) string {
 	h.t.Helper()
 	r, err := h.people.Rights(h.t.Context(), id)
 	if err != nil {
@@ -66,7 +66,7 @@ func TestSetRefuses(t *testing.T) {
 		if o := h.set(ann, 1, map[string]string{"work.read": "allow"}); o.Code != outcome.OK {
 			t.Fatal(o.Code)
 		}
-		before := h.map_(ann)
+		before := h.granted(ann)
 		for _, tt := range []struct {
 			name    string
 			person  gate.PersonID
@@ -97,7 +97,7 @@ func TestSetRefuses(t *testing.T) {
 			if o.Code != tt.want || strings.Join(paths, " ") != tt.paths {
 				t.Errorf("%s: %s at %v, want %s at %s", tt.name, o.Code, paths, tt.want, tt.paths)
 			}
-			if got := h.map_(ann); got != before {
+			if got := h.granted(ann); got != before {
 				t.Fatalf("%s: the map became %s", tt.name, got)
 			}
 		}
@@ -208,6 +208,9 @@ func TestAChangedDefinitionIsNotPermitted(t *testing.T) {
 	}
 	if m := h.get(ann); len(m.Grants) != 0 || !slices.Equal(m.Stale, []gate.ToolName{"work.foreign"}) {
 		t.Errorf("the map is %+v, want it stale", m)
+	}
+	if m := must[people.Map](h, agent, "permissions.get", `{}`); len(m.Grants)+len(m.Stale) != 0 {
+		t.Errorf("a token without the right to read the map is told %+v", m)
 	}
 	if o := h.set(ann, 2, map[string]string{"work.foreign": "ask"}); o.Code != outcome.OK {
 		t.Fatal(o.Code, o.Faults)

@@ -28,7 +28,7 @@ func (m *Module) Doubt() { m.stale.Store(true) }
 // CheckVersions is the store's.
 func (m *Module) CheckVersions(ctx context.Context) error { return m.rows.db.CheckVersions(ctx) }
 
-// State says how a token stands in memory.
+// Known reports whether a token is in memory.
 func (m *Module) Known(id gate.TokenID) bool { return m.now.Load().byID[id] != nil }
 
 // Limits of a chain and of pages.

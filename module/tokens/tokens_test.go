@@ -265,7 +265,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 	})
 }
 
-// TestAwrongChecksumIsNotLookedUp: it is refused even where nothing could be looked up.
+// TestAWrongChecksumIsNotLookedUp: it is refused even where nothing could be looked up.
 func TestAWrongChecksumIsNotLookedUp(t *testing.T) {
 	t.Parallel()
 	h := open(t, storetest.SQLite(t))
@@ -322,8 +322,11 @@ func TestTablesThatLie(t *testing.T) {
 	root := h.root(ann, "work.a", "tokens.issue")
 	orphan, stolen, circle, later := root.issue(h, args{"tools": []string{"work.a"}}), root.issue(h, args{"tools": []string{"work.a"}}),
 		root.issue(h, args{"tools": []string{"work.a"}}), root.issue(h, args{"tools": []string{"work.a"}})
+	middle := root.issue(h, args{"tools": []string{"work.a", "tokens.issue"}})
+	left := middle.issue(h, args{"tools": []string{"work.a"}})
 	h.close()
 	for _, statement := range []string{
+		fmt.Sprintf(`UPDATE tokens.token SET revoked = 1, version = version + 1 WHERE id = %d`, middle.TokenID),
 		fmt.Sprintf(`UPDATE tokens.token SET parent = 1, version = version + 1 WHERE id = %d`, orphan.TokenID),
 		fmt.Sprintf(`UPDATE tokens.token SET person = %d, version = version + 1 WHERE id = %d`, bob, stolen.TokenID),
 		fmt.Sprintf(`UPDATE tokens.token SET parent = id, version = version + 1 WHERE id = %d`, circle.TokenID),
@@ -334,7 +337,7 @@ func TestTablesThatLie(t *testing.T) {
 		}
 	}
 	h = open(t, source)
-	for name, a := range map[string]agent{"parent missing": orphan, "parent of another person": stolen, "its own parent": circle} {
+	for name, a := range map[string]agent{"parent missing": orphan, "parent of another person": stolen, "its own parent": circle, "parent revoked alone": left} {
 		if _, err := h.show(a.secret, home); !errors.Is(err, outcome.Unauthenticated) {
 			t.Errorf("%s: %v, want unauthenticated", name, err)
 		}
@@ -350,7 +353,7 @@ func TestTablesThatLie(t *testing.T) {
 		t.Errorf("a child that says it may more sees %q", got)
 	}
 	for _, one := range must[tokens.Page](h, h.operator, "tokens.list", args{"person": ann}).Tokens {
-		if want := map[gate.TokenID]string{orphan.TokenID: "parent gone", circle.TokenID: "parent gone", root.TokenID: "live"}[one.ID]; want != "" && one.State != want {
+		if want := map[gate.TokenID]string{orphan.TokenID: "parent gone", circle.TokenID: "parent gone", left.TokenID: "parent gone", root.TokenID: "live"}[one.ID]; want != "" && one.State != want {
 			t.Errorf("token %d is %s, want %s", one.ID, one.State, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -86,6 +87,26 @@ func TestLongLinesAreNotKept(t *testing.T) {
 	}
 	if w.most > 2<<20 || w.lines.Cap() > 64<<10 {
 		t.Errorf("%d bytes kept of a long line, %d after it", w.most, w.lines.Cap())
+	}
+}
+
+// TestSkippedLinesAreTold: both ends of a skipped line, and nothing of the lines around it.
+func TestSkippedLinesAreTold(t *testing.T) {
+	t.Parallel()
+	long := "<" + strings.Repeat("a", 300) + strings.Repeat("b", 100_000) + strings.Repeat("c", 300) + ">"
+	for how, wrap := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader} {
+		var told []string
+		l := wire.NewLines(wrap(strings.NewReader("before\n"+long+"\nafter\n0123456789ABC\nend\n")), 12)
+		l.OnSkip(func(first, last []byte) { told = append(told, string(first), string(last)) })
+		for {
+			if _, err := l.Next(); err != nil {
+				break
+			}
+		}
+		want := []string{long[:256], long[len(long)-256:], "0123456789ABC", "0123456789ABC"}
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: told %q, want %q", how, told, want)
+		}
 	}
 }
 

@@ -274,3 +274,48 @@ func TestLastUseIsTakenOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestRowThatCannotBeStoredTakesNoOtherWithIt: those who stand in one group with it get their rows.
+func TestRowThatCannotBeStoredTakesNoOtherWithIt(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, storetest.Postgres(t))
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			r := row(t, gate.Reads, outcome.OK)
+			if i%8 == 0 {
+				r.Tool = "a\x00b" // PostgreSQL stores no such text
+				if err := l.WriteUnclean(t.Context(), r); !errors.Is(err, outcome.Unavailable) {
+					t.Errorf("a text that cannot be stored: %v", err)
+				}
+				return
+			}
+			if _, err := l.Record(t.Context(), gate.Ticket{}, r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "it is ready again", func() bool { return l.Err() == nil })
+	strange := row(t, gate.Reads, outcome.NotAllowed)
+	strange.Tool = "a\x00b" // as a client may send it
+	l.record(strange)
+	l.close()
+	if r := l.mustHold(); r.Rows != 57 {
+		t.Errorf("%d rows, want 57", r.Rows)
+	}
+}
+
+// TestCommitmentsTellNothing: equal payloads have different commitments.
+func TestCommitmentsTellNothing(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, storetest.SQLite(t))
+	same := row(t, gate.Reads, outcome.OK)
+	l.record(same)
+	l.record(same)
+	l.close()
+	rows, _, err := audit.Rows(t.Context(), reader(t, l.source), l.sealer)
+	if err != nil || len(rows) != 2 || rows[0].Commitment == rows[1].Commitment {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}

@@ -79,7 +79,7 @@ func (g Guard) look(text string) fault {
 		return scheme
 	}
 	// http:example.org and http:///example.org are one host to browsers and none to others.
-	if u.Opaque != "" || u.Host == "" || !strings.HasPrefix(text[len(u.Scheme):], "://") {
+	if u.Opaque != "" || u.Host == "" {
 		return form
 	}
 	if u.User != nil {
@@ -150,10 +150,10 @@ func isNumber(label string) bool {
 	return ok && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// lookAtAddress also takes the IPv4 address out of forms that carry one: mapped, NAT64, 6to4. The registry refuses these
-// as a whole, so nothing more is needed.
+// lookAtAddress asks the registry. Forms of IPv6 that carry an IPv4 address (mapped, NAT64, 6to4) are refused whatever
+// they carry: nobody honest writes them.
 func (g Guard) lookAtAddress(ip netip.Addr) fault {
-	if g.public.SafeAddr(ip.Unmap()) != nil {
+	if g.public.SafeAddr(ip) != nil {
 		return inwards
 	}
 	return fault{}

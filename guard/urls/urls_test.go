@@ -136,6 +136,7 @@ func TestURLs(t *testing.T) {
 		"http://[::]/":                                    "inwards",
 		"http://[::1]/":                                   "inwards",
 		"http://[::ffff:127.0.0.1]/":                      "inwards",
+		"http://[::ffff:8.8.8.8]/":                        "inwards",
 		"http://[::ffff:7f00:1]/":                         "inwards",
 		"http://[::127.0.0.1]/":                           "inwards",
 		"http://[64:ff9b::7f00:1]/":                       "inwards",

@@ -178,6 +178,8 @@ var hostile = []string{
 	"PRAGMA database_list",
 	"SELECT * FROM pragma_database_list",
 	"SELECT * FROM pragma_query_only",
+	"SELECT * FROM pragma_table_list",
+	"SELECT * FROM orders, pragma_index_list('orders')",
 	"SELECT file FROM pragma_database_list()",
 	"SELECT load_extension('x')",
 	"SELECT x FROM bad",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"gatehouse/canon"
 	"gatehouse/gate"
@@ -105,52 +104,4 @@ func (s *server) content(result canon.Value) (gate.Content, error) {
 	}
 	c.Result, err = s.conceal(c.Result)
 	return c, err
-}
-
-// conceal takes the program's own secrets out of what it says: an agent must not see them (P9).
-func (s *server) conceal(v canon.Value) (canon.Value, error) {
-	s.mu.Lock()
-	none := len(s.hidden) == 0
-	s.mu.Unlock()
-	if none {
-		return v, nil
-	}
-	for _, name := range v.Names {
-		if s.hide(name) != name {
-			return canon.Value{}, fmt.Errorf("%w: it holds a secret as the name of a member", errUnreadable)
-		}
-	}
-	return v.ReplaceStrings(func(_, text string) string { return s.hide(text) }), nil
-}
-
-// hide takes values of the program's environment out of a text.
-func (s *server) hide(text string) string {
-	s.mu.Lock()
-	hidden := s.hidden
-	s.mu.Unlock()
-	for _, value := range hidden {
-		text = strings.ReplaceAll(text, value, "[secret]")
-	}
-	return text
-}
-
-// worthHiding gives a value, and each of its lines, if they are long enough to be told from other text.
-func worthHiding(value string, least int) []string {
-	var all []string
-	if len(value) >= least {
-		all = append(all, value)
-	}
-	for line := range strings.Lines(value) {
-		if line = strings.TrimRight(line, "\r\n"); len(line) >= 8 && line != value {
-			all = append(all, line)
-		}
-	}
-	return all
-}
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }

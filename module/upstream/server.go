@@ -32,7 +32,8 @@ type server struct {
 
 	mu     sync.Mutex // guards the rest
 	state  state
-	hidden []string // values of the environment that nobody may see
+	hidden []string // secrets of the environment, which nobody may see
+	quiet  []string // other configured values, which results may hold and logs of the program need not
 	tools  map[string]*offered
 	left   []left
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"gatehouse/canon"
 	"gatehouse/gate"
@@ -90,7 +91,7 @@ func (o overview) list(context.Context, gate.Permit, listArgs) (Listing, error) 
 
 func (s *server) status() Status {
 	one := Status{Server: string(s.name), Program: filepath.Base(s.config.Command[0]), State: "starting", Unknown: s.unknown()}
-	one.Errors.Last, one.Errors.Lines, one.Errors.Bytes = s.stderr.last(s.hide)
+	one.Errors.Last, one.Errors.Lines, one.Errors.Bytes = s.stderr.last(s.hush)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.state
@@ -193,4 +194,12 @@ func (s *server) reviewed(remote string, now *offered, accepted string) Reviewed
 		one.State, one.Before = "changed", before
 	}
 	return one
+}
+
+// stamp is how times stand in results.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }

@@ -144,10 +144,10 @@ func (s *server) list(ctx context.Context, session *session) error {
 // environment is all that the program gets to see of ours, and what is configured for it. Secrets are read now.
 func (s *server) environment() ([]string, error) {
 	all := append(slices.Clone(s.environ), "HOME="+s.home)
-	var hidden []string
+	var hidden, quiet []string
 	for _, name := range slices.Sorted(maps.Keys(s.config.Env)) {
 		all = append(all, name+"="+s.config.Env[name])
-		hidden = append(hidden, worthHiding(s.config.Env[name], 8)...)
+		quiet = append(quiet, worthHiding(s.config.Env[name], 4)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.config.EnvFrom)) {
 		value, err := s.config.EnvFrom[name].Resolve()
@@ -162,6 +162,6 @@ func (s *server) environment() ([]string, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hidden = hidden
+	s.hidden, s.quiet = hidden, quiet
 	return all, nil
 }

@@ -1,0 +1,61 @@
+package upstream
+
+import (
+	"fmt"
+	"strings"
+
+	"gatehouse/canon"
+)
+
+// hide takes the secrets of the program's environment out of a text.
+func (s *server) hide(text string) string {
+	s.mu.Lock()
+	hidden := s.hidden
+	s.mu.Unlock()
+	return without(text, hidden)
+}
+
+// hush takes all configured values of the program's environment out of a text.
+func (s *server) hush(text string) string {
+	s.mu.Lock()
+	hidden, quiet := s.hidden, s.quiet
+	s.mu.Unlock()
+	return without(without(text, hidden), quiet)
+}
+
+func without(text string, values []string) string {
+	for _, value := range values {
+		text = strings.ReplaceAll(text, value, "[secret]")
+	}
+	return text
+}
+
+// worthHiding gives a value, and each of its lines, if they are long enough to be told from other text.
+func worthHiding(value string, least int) []string {
+	var all []string
+	if len(value) >= least {
+		all = append(all, value)
+	}
+	for line := range strings.Lines(value) {
+		if line = strings.TrimRight(line, "\r\n"); len(line) >= 8 && line != value {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// conceal takes the program's own secrets out of what it says: an agent must not see them (P9).
+func (s *server) conceal(v canon.Value) (canon.Value, error) {
+	s.mu.Lock()
+	none := len(s.hidden) == 0
+	s.mu.Unlock()
+	if none {
+		return v, nil
+	}
+	for _, name := range v.Names {
+		if s.hide(name) != name {
+			return canon.Value{}, fmt.Errorf("%w: it holds a secret as the name of a member", errUnreadable)
+		}
+	}
+	return v.ReplaceStrings(func(_, text string) string { return s.hide(text) }), nil
+}

@@ -2,4 +2,12 @@
 // its arguments to the command line in package cli.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"gatehouse/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -4,6 +4,7 @@
 // A data folder holds:
 //
 //	lock               held while a process has the folder open
+//	serve/lock         held by serve, from before it waits for lock, so that commands wait for its socket instead
 //	NAME.db            one SQLite file for each module (none with PostgreSQL)
 //	keys/master.json   the master key: without it nothing sealed can be read
 //	keys/audit.json    the key that signs the heads of the log
@@ -95,6 +96,11 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, fmt.Errorf("finding the data folder: %w", err)
 	}
 	a.file.Data = data
+	if !c.Offline {
+		if err := a.announce(ctx, data); err != nil {
+			return nil, err
+		}
+	}
 	release, err := store.LockFolder(ctx, data, lockWait)
 	if err != nil {
 		return nil, fmt.Errorf("opening the data folder %s: %w", data, err)
@@ -166,7 +172,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	}
 	a.Log, err = audit.New(ctx, kit("audit"), audit.Config{
 		Payload: int64(a.file.Audit.Payload), HeadFile: a.file.Audit.HeadFile, Sealer: v,
-		KeyFile: filepath.Join(a.file.Data, "keys", "audit.json"),
+		KeyFile: a.auditKey(),
 	})
 	if err != nil {
 		return nil, parts, err
@@ -192,6 +198,9 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	all = append(a.people.Modules(), t, a.Log, v, kept)
 	return all, gate.Parts{Permissions: a.people, Tokens: t, Log: a.Log, Vault: v, Results: kept}, nil
 }
+
+// auditKey is the file of the key that signs the heads of the log.
+func (a *App) auditKey() string { return filepath.Join(a.file.Data, "keys", "audit.json") }
 
 // downstream starts the modules that the configuration names.
 func (a *App) downstream(ctx context.Context, kit func(string) module.Kit, more map[string]Starter) ([]gate.Module, error) {
@@ -270,7 +279,12 @@ func (a *App) Handler(listen string) (h http.Handler, server *http.Server, done 
 
 // Listen opens the configured address, for Run.
 func (a *App) Listen(ctx context.Context) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.file.Listen)
+	return a.ListenAt(ctx, a.file.Listen)
+}
+
+// ListenAt is Listen for another address than the configured one.
+func (a *App) ListenAt(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}

@@ -11,6 +11,9 @@ import (
 
 const day = 24 * time.Hour
 
+// ParseDuration reads a length of time as the file writes it, for flags that say the same.
+func ParseDuration(text string) (time.Duration, error) { return parseDuration(text) }
+
 // parseDuration takes what time.ParseDuration takes, with whole days in front: 90d, 1d12h. A day has 24 hours.
 func parseDuration(text string) (time.Duration, error) {
 	fault := fmt.Errorf("%q is not a length of time such as 30s, 24h or 90d", text)

@@ -61,15 +61,15 @@ func (g *Gate) Call(ctx context.Context, c Caller, r Request) Outcome {
 // steps are the lists that Call walks, in the order of the design.
 func (g *Gate) steps() (before, act []step) {
 	return []step{
-			g.permit,    // 1 is there such a tool for this caller
-			g.canonical, // 2 strict arguments in one form, schema
-			g.limit,     // 3 uses, rate: is anything left
-			g.guard,     // 4
-			g.decide,    // 5 allow, refuse, or ask
-		}, []step{
-			g.claim, // 6 kept result, use taken, intent durable: nothing is dispatched before it
-			g.run,   // 7 the handler, with credentials from the vault
-		}
+		g.permit,    // 1 is there such a tool for this caller
+		g.canonical, // 2 strict arguments in one form, schema
+		g.limit,     // 3 uses, rate: is anything left
+		g.guard,     // 4
+		g.decide,    // 5 allow, refuse, or ask
+	}, []step{
+		g.claim, // 6 kept result, use taken, intent durable: nothing is dispatched before it
+		g.run,   // 7 the handler, with credentials from the vault
+	}
 }
 
 // through walks a list. A panic in a step is internal, like any other error without a code.

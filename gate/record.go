@@ -24,10 +24,13 @@ func (g *Gate) record(ctx context.Context, p *passage) Outcome {
 	if !p.ticket.Admitted && refusal(o.Code) && !g.strangers.refused(p) {
 		return o // it stands in the summary row of this minute
 	}
+	if !on(checkRow) {
+		return o
+	}
 	row := p.row(o.Code)
 	p.fill(row, o)
 	id, err := g.parts.Log.Record(ctx, p.ticket, row)
-	if err != nil && on(checkRow) {
+	if err != nil {
 		g.log.Error("the log cannot be written", "error", err)
 		g.settle(ctx, p, Outcome{})
 		return p.withheld()

@@ -138,8 +138,11 @@ func TestWhatIsRefusedBeforeItIsACall(t *testing.T) {
 		{"modern with another name in the header", "POST", call(`{"text":"x"}`), headers("Mcp-Name", "echo__shout"), 400, "-32020"},
 		{"modern without the method's header", "POST", call(`{"text":"x"}`), headers("Mcp-Method", ""), 400, "-32020"},
 		{"modern revision that is not spoken", "POST", strings.Replace(call(`{"text":"x"}`), modern, "2027-01-01", 1), headers("Mcp-Protocol-Version", "2027-01-01"), 400, "-32022"},
-		{"modern unknown method", "POST", `{"jsonrpc":"2.0","id":7,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
-			map[string]string{"Mcp-Protocol-Version": modern, "Mcp-Method": "ping"}, 404, "-32601"},
+		{
+			"modern unknown method", "POST", `{"jsonrpc":"2.0","id":7,"method":"ping","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
+			map[string]string{"Mcp-Protocol-Version": modern, "Mcp-Method": "ping"},
+			404, "-32601",
+		},
 		{"modern GET", "GET", "", map[string]string{"Mcp-Protocol-Version": modern}, 405, "POST"},
 		{"modern DELETE", "DELETE", "", map[string]string{"Mcp-Protocol-Version": modern}, 405, "POST"},
 		{"GET without a session", "GET", "", nil, 400, "initialize"},

@@ -5,11 +5,8 @@ func Parse(name, dir string, text []byte) (File, error) {
 	return parse(source{name: name, dir: dir}, text)
 }
 
-// ParseDuration and ParsePrefix are how the decoder reads lengths of time and networks.
-var (
-	ParseDuration = parseDuration
-	ParsePrefix   = parsePrefix
-)
+// ParsePrefix is how the decoder reads networks.
+var ParsePrefix = parsePrefix
 
 // Distance is what the hints go by.
 var Distance = distance

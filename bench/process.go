@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a part that was started. It answers each line on its input with what it has used.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Scanner
+	mu  sync.Mutex // one question at a time
+}
+
+// usage is what a process has used so far.
+type usage struct {
+	cpu time.Duration // user and system, without its children
+	rss int64         // bytes resident now
+}
+
+// start starts a part and gives the first line that it prints.
+func start(ctx context.Context, args ...string) (p *process, first string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", err
+	}
+	p = &process{cmd: exec.CommandContext(ctx, self, args...)}
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, "", err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	p.out = bufio.NewScanner(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	if !p.out.Scan() {
+		return nil, "", errors.Join(fmt.Errorf("%s did not start", args[0]), p.end())
+	}
+	return p, p.out.Text(), nil
+}
+
+func (p *process) usage() (u usage, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := io.WriteString(p.in, "usage\n"); err != nil {
+		return u, err
+	}
+	if !p.out.Scan() {
+		return u, errors.New("a part of the bench ended early")
+	}
+	_, err = fmt.Sscan(p.out.Text(), &u.cpu, &u.rss)
+	return u, err
+}
+
+// end closes the part's input, at which it stops.
+func (p *process) end() error {
+	return errors.Join(p.in.Close(), p.cmd.Wait())
+}
+
+func tell(line string) { fmt.Println(line) }
+
+// serveUsage answers until the input ends.
+func serveUsage() {
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var r syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+			return
+		}
+		cpu := time.Duration(r.Utime.Nano() + r.Stime.Nano())
+		tell(fmt.Sprint(int64(cpu), " ", resident()))
+	}
+}
+
+// resident is the memory that the process holds: what the kernel says, or where it is not asked what Go says.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		for line := range strings.Lines(string(text)) {
+			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+				kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+				if err == nil {
+					return kib << 10
+				}
+			}
+		}
+	}
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
+
+// parts are all that was started.
+type parts struct {
+	dir                    string
+	gate                   *process
+	direct, proxied, gated *target
+	firstCall              time.Duration // from the gate's start to its first answered call
+	all                    []*process
+}
+
+func startAll(ctx context.Context) (h *parts, err error) {
+	h = &parts{}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if h.dir, err = os.MkdirTemp("", "gatehouse-bench-"); err != nil {
+		return h, err
+	}
+	upstream, at, err := start(ctx, "upstream")
+	if err != nil {
+		return h, err
+	}
+	h.all = append(h.all, upstream)
+	h.direct = &target{name: "direct", process: upstream, url: at, http: client()}
+	proxy, through, err := start(ctx, "proxy", at)
+	if err != nil {
+		return h, err
+	}
+	h.all = append(h.all, proxy)
+	h.proxied = &target{name: "proxy", process: proxy, url: through, http: client()}
+	began := time.Now()
+	gate, line, err := start(ctx, "gate", h.dir)
+	if err != nil {
+		return h, err
+	}
+	h.all = append(h.all, gate)
+	h.gate = gate
+	url, token, _ := strings.Cut(line, " ")
+	h.gated = &target{name: "gate", process: gate, url: url, token: token, prefix: "bench__", http: client()}
+	err = h.gated.call(ctx, scenario{"echo", `{"text":"hello"}`, 1})
+	h.firstCall = time.Since(began)
+	return h, err
+}
+
+func client() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128, DisableCompression: true}}
+}
+
+func (h *parts) close() {
+	for _, p := range h.all {
+		if err := p.end(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: ending a part:", err)
+		}
+	}
+	if err := os.RemoveAll(h.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+}

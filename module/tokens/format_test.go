@@ -46,6 +46,7 @@ func TestWhatIsNoToken(t *testing.T) {
 	for _, text := range []string{
 		"", " ", "st_", good + " ", " " + good, good + "\n", good[:51], good + "0", "ST_" + good[3:], "sk_" + good[3:], good[3:],
 		strings.Repeat(good, 2), "st_" + strings.Repeat("é", 22) + good[47:], strings.ToUpper(good), good[:3] + "-" + good[4:],
+		"st_" + strings.Repeat("-", 43) + tokens.Checksum(strings.Repeat("-", 43)), // with a checksum that is right
 	} {
 		if _, ok := tokens.Parse(text); ok {
 			t.Errorf("%q was taken for a token", text)

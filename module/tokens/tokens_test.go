@@ -330,7 +330,7 @@ func TestTablesThatLie(t *testing.T) {
 		fmt.Sprintf(`UPDATE tokens.token SET parent = 1, version = version + 1 WHERE id = %d`, orphan.TokenID),
 		fmt.Sprintf(`UPDATE tokens.token SET person = %d, version = version + 1 WHERE id = %d`, bob, stolen.TokenID),
 		fmt.Sprintf(`UPDATE tokens.token SET parent = id, version = version + 1 WHERE id = %d`, circle.TokenID),
-		fmt.Sprintf(`UPDATE tokens.token SET ends = ends + 1000000000, tools = '["work.a","work.b"]', version = version + 1 WHERE id = %d`, later.TokenID),
+		fmt.Sprintf(`UPDATE tokens.token SET ends = ends + 1000000000, tools = '["tokens.issue","work.a","work.b"]', version = version + 1 WHERE id = %d`, later.TokenID),
 	} {
 		if err := storetest.Admin(t, source, statement); err != nil {
 			t.Fatal(err)
@@ -349,8 +349,11 @@ func TestTablesThatLie(t *testing.T) {
 	if ends, _ := time.Parse(time.RFC3339, root.Ends); !b.Ends.Equal(ends) {
 		t.Errorf("a child that says it ends later ends at %s, want %s", b.Ends, root.Ends)
 	}
-	if got := h.sees(later.Caller); got != "work.a" {
+	if got := h.sees(later.Caller); got != "tokens.issue work.a" {
 		t.Errorf("a child that says it may more sees %q", got)
+	}
+	if o := h.call(later.Caller, "tokens.issue", `{"agent":"x","tools":["work.a","work.b"]}`); o.Code != outcome.Invalid || paths(o) != "/tools/1" {
+		t.Errorf("a child that says it may more hands it on: %s at %s", o.Code, paths(o))
 	}
 	for _, one := range must[tokens.Page](h, h.operator, "tokens.list", args{"person": ann}).Tokens {
 		if want := map[gate.TokenID]string{orphan.TokenID: "parent gone", circle.TokenID: "parent gone", left.TokenID: "parent gone", root.TokenID: "live"}[one.ID]; want != "" && one.State != want {

@@ -134,7 +134,7 @@ func offline(ctx context.Context, c Config) (*Operator, error) {
 		if err != nil {
 			return gate.Outcome{}, err
 		}
-		return a.Gate.Call(ctx, caller, gate.Request{Tool: gate.ToolName(tool), Arguments: []byte(arguments.String())}), nil
+		return a.Gate.Call(ctx, caller, gate.Request{Tool: gate.ToolName(tool), Canonical: arguments}), nil
 	}
 	return &Operator{call, a}, nil
 }

@@ -14,9 +14,10 @@ import (
 
 // Request is what a caller wants done.
 type Request struct {
-	Tool           ToolName // canonical or exported
-	Arguments      []byte   // JSON as it came; empty is {}
-	IdempotencyKey string   // "" is none
+	Tool           ToolName    // canonical or exported
+	Arguments      []byte      // JSON as it came; empty is {}
+	Canonical      canon.Value // instead of Arguments, where the entry has parsed them already: a Value is always canonical
+	IdempotencyKey string      // "" is none
 }
 
 // passage is one call on its way. It belongs to the goroutine that called Call.
@@ -92,23 +93,35 @@ func (g *Gate) through(ctx context.Context, p *passage, steps []step) (err error
 
 // canonical is step 2: the arguments in the one form that is validated, guarded, hashed, logged and executed (P13).
 func (g *Gate) canonical(_ context.Context, p *passage) error {
-	raw := p.request.Arguments
-	if len(raw) == 0 {
-		raw = []byte(`{}`)
-	}
-	args, err := canon.ParseObject(raw)
+	rule := p.rule
+	p.rule = "schema"
+	args, err := p.request.canonical()
 	if err != nil {
 		return err
 	}
 	p.args = args
 	if on(checkSchema) {
 		if faults := p.tool.input.check(args); len(faults) > 0 {
-			p.rule = "schema"
 			return outcome.WithFaults(faults...)
 		}
 	}
 	if p.decoded, err = p.tool.decode(args); err != nil {
-		p.rule = "schema"
+		return err
 	}
-	return err
+	p.rule = rule
+	return nil
+}
+
+// canonical gives the arguments in their one form, which is an object.
+func (r Request) canonical() (canon.Value, error) {
+	if !r.Canonical.IsZero() {
+		if !r.Canonical.IsObject() {
+			return canon.Value{}, outcome.Invalid.Because("the arguments are not an object")
+		}
+		return r.Canonical, nil
+	}
+	if len(r.Arguments) == 0 {
+		return canon.ParseObject([]byte(`{}`))
+	}
+	return canon.ParseObject(r.Arguments)
 }

@@ -136,7 +136,7 @@ func (p *passage) row(code outcome.Code) *Row {
 // fill adds how the call ended.
 func (p *passage) fill(r *Row, o Outcome) {
 	r.Took = time.Since(p.began)
-	r.BytesIn, r.BytesOut = int64(len(p.request.Arguments)), int64(o.Result.Len())
+	r.BytesIn, r.BytesOut = int64(max(len(p.request.Arguments), p.request.Canonical.Len())), int64(o.Result.Len())
 	r.Payload.Result = o.Result
 	if !p.result.logged.IsZero() {
 		r.Payload.Result = p.result.logged

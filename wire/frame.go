@@ -1,5 +1,5 @@
 // Package wire reads and writes what MCP sends over a connection: JSON-RPC 2.0 frames, revisions and eras, headers that
-// repeat the body, error codes, tool names, server-sent events and lines. The entry and the upstream client both use it.
+// repeat the body, error codes, server-sent events and lines. The entry and the upstream client both use it.
 // It must never decide anything: it says what a frame is, not whether it is allowed.
 //
 // A frame is parsed once, strictly, into the canonical form of package canon; params, arguments and results are parts of

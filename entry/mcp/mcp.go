@@ -239,7 +239,7 @@ func (h *Handler) call(ctx context.Context, x *exchange) (gate.Outcome, error) {
 			return gate.Outcome{}, err
 		}
 	}
-	return h.gate.Call(ctx, x.caller, gate.Request{Tool: name, Arguments: []byte(c.Arguments.String())}), nil
+	return h.gate.Call(ctx, x.caller, gate.Request{Tool: name, Canonical: c.Arguments}), nil
 }
 
 // checkParams compares the arguments with the headers in which the tool's schema wants them repeated.

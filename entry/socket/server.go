@@ -207,7 +207,7 @@ func (s *Server) call(ctx context.Context, c *conn, r request, shown gate.Creden
 	if err != nil {
 		return err
 	}
-	o := s.gate.Call(ctx, caller, gate.Request{Tool: gate.ToolName(r.Tool), Arguments: []byte(r.Arguments.String())})
+	o := s.gate.Call(ctx, caller, gate.Request{Tool: gate.ToolName(r.Tool), Canonical: r.Arguments})
 	err = c.send(answer{r.ID, translate(o)})
 	if errors.Is(err, outcome.Invalid) {
 		o = gate.Outcome{Code: outcome.Internal, Reason: "the result is too long for the operator's socket; ask for less at a time", ID: o.ID}

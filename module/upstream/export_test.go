@@ -18,6 +18,14 @@ func NewQuick(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error
 	})
 }
 
+// NewPausing has a pause before the second start that a test can use.
+func NewPausing(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error) {
+	return newUpstream(ctx, kit, cfg, timing{
+		first: 2 * time.Second, longest: 2 * time.Second, greeting: 20 * time.Second, list: 10 * time.Second,
+		relist: time.Hour, wait: 10 * time.Second, grace: 300 * time.Millisecond,
+	})
+}
+
 // NewLazy has a long pause before a program is started again, and so a state in which it is down.
 func NewLazy(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error) {
 	return newUpstream(ctx, kit, cfg, timing{

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -321,8 +322,8 @@ func TestSecretsStayInside(t *testing.T) {
 				t.Errorf("the program does not have its key: %s", r.Raw)
 			}
 			status := w.Operate("servers.list", map[string]any{}).String()
-			if mode == "stderr" && !strings.Contains(status, `END KEY`) && !strings.Contains(status, "[secret]") {
-				t.Errorf("the status shows no last line: %s", status)
+			if mode == "stderr" && !strings.Contains(status, `"last":"key [secret], log [secret]\\u001b[31m"`) {
+				t.Errorf("the status does not show the last line: %s", status)
 			}
 			for _, text := range []string{r.Raw, status} {
 				for _, canary := range []string{apiKey, "AAAABBBB", "-----END"} {
@@ -363,4 +364,76 @@ func TestCallerLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("the late answer is dropped", func() bool { return w.status().Dropped.Foreign == 1 })
+}
+
+// TestChangedInTheMeantime: a call that was let through for one definition is not sent to another.
+func TestChangedInTheMeantime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	describe := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "description"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	describe("one")
+	w := enter(t, scene{mode: "changing", dir: dir, lines: classified, make: upstream.NewPausing}).ready()
+	ann := w.Person("ann", "far.do")
+	ann.MustCall("far.do", `{}`)
+	describe("two")
+	pid, err := strconv.Atoi(w.noted("pids")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the server is down", func() bool { return w.status().State == "down" })
+	if o := ann.Call("far.do", `{}`); o.Code != outcome.Invalidated {
+		t.Errorf("%s (%s), want invalidated", o.Code, o.Reason)
+	}
+	if got := w.noted("calls"); len(got) != 1 {
+		t.Errorf("the server was called %q", got)
+	}
+}
+
+// TestListsAreBounded: a server cannot keep us reading its list.
+func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "description"), []byte("one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := enter(t, scene{mode: "changing", dir: dir, lines: classified, make: upstream.NewPausing}).ready()
+	ann := w.Person("ann", "far.look")
+	for range 20 {
+		ann.MustCall("far.look", `{}`) // each says that the tools changed
+	}
+	if n := len(w.noted("lists")); n > 2 {
+		t.Errorf("the list was read %d times", n)
+	}
+}
+
+// TestIntentBeforeServerHears: when the server has the call, its intent can be read by another process (P6, T21).
+func TestIntentBeforeServerHears(t *testing.T) {
+	t.Parallel()
+	w := enter(t, scene{mode: "holds", lines: classified}).ready()
+	ann := w.Person("ann", "far.do")
+	ended := make(chan outcome.Code, 1)
+	go func() { ended <- ann.Call("far.do", `{}`).Code }()
+	w.until("the server has the call", func() bool { return len(w.noted("calls")) == 1 })
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.Data, "audit.db")+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var n int
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM intent WHERE body LIKE '%far.do%'").Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d intents (%v), want 1", n, err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-ended; code != outcome.OK {
+		t.Errorf("the call ended in %s", code)
+	}
 }

@@ -18,6 +18,10 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"go.uber.org/goleak"
+
+	"gatehouse/module"
+	"gatehouse/module/upstream"
+	"gatehouse/store"
 )
 
 // playing is the variable that makes the test binary play a server instead of running tests.
@@ -29,6 +33,8 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "sdk":
 		playSDK()
+	case "gateway":
+		playGateway()
 	default:
 		(&quirks{mode: mode, dir: os.Getenv("PLAY_DIR"), in: bufio.NewReader(os.Stdin)}).play()
 	}
@@ -93,6 +99,9 @@ func (q *quirks) say(format string, args ...any) {
 }
 
 func (q *quirks) play() {
+	if q.mode == "changing" {
+		count(q.dir, "pids", strconv.Itoa(os.Getpid()))
+	}
 	if q.mode == "stubborn" {
 		signal.Ignore(syscall.SIGTERM)
 		child := exec.Command("sleep", "1000")
@@ -296,4 +305,21 @@ func readLines(path string) []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+}
+
+// playGateway runs one server until it is killed.
+func playGateway() {
+	dir := os.Getenv("PLAY_DIR")
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	kit := module.Kit{Name: "mcp", Source: store.Source{Dir: dir}, Migrate: true, Data: dir, Environ: []string{"PATH=" + os.Getenv("PATH")}}.Ready()
+	_, err = upstream.New(context.Background(), kit, upstream.Config{Servers: map[upstream.Name]upstream.Server{
+		"far": {Command: []string{exe}, Env: map[string]string{playing: "stubborn", "PLAY_DIR": dir}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	select {}
 }

@@ -42,14 +42,20 @@ func TestT10_StrictBodies(t *testing.T) {
 		"white space":          "  \n",
 		"wrong type":           `{"agent":1,"tools":[]}`,
 	}
+	reasons := map[string]string{}
 	for i, path := range []string{"/v1/tools/tokens.issue", "/v1/tools/tokens__issue", "/v1/tokens"} {
 		token := w.person(gate.PersonID(i+1), w.everything()) // one for each, since a token's refusals beyond 60 a minute share a row
 		for name, body := range bodies {
 			r := w.send("POST", path, token, body)
 			ran, rows := w.seen()
-			if p := r.problem(t); p.Status != 400 || p.Code != "invalid" || p.ID == "" {
+			p := r.problem(t)
+			if p.Status != 400 || p.Code != "invalid" || p.ID == "" {
 				t.Errorf("%s, %s: %s", path, name, r.body)
 			}
+			if said := reasons[name]; said != "" && said != p.Reason {
+				t.Errorf("%s, %s: %q, by another path %q", path, name, p.Reason, said)
+			}
+			reasons[name] = p.Reason
 			if len(ran) != 0 || len(rows) != 1 || rows[0].Outcome != outcome.Invalid {
 				t.Errorf("%s, %s: ran %v, rows %+v", path, name, ran, rows)
 			}

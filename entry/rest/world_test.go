@@ -42,7 +42,8 @@ type world struct {
 	tokens map[string]*gate.Bearer
 	rows   []gate.Row
 	ran    []ran
-	broken error // what every part answers, if set
+	broken error // what permissions answer, if set
+	good   int   // how often they answer before that
 }
 
 // ran is what a handler saw.
@@ -113,10 +114,11 @@ func (w *world) revoke(token string) {
 	delete(w.tokens, token)
 }
 
-func (w *world) fail(err error) {
+// fail lets the permissions fail after they answered so many times.
+func (w *world) fail(good int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.broken = err
+	w.good, w.broken = good, err
 }
 
 // seen gives what handlers saw and which rows there are, and forgets both.
@@ -205,8 +207,11 @@ type permissions struct{ *world }
 func (w permissions) Rights(_ context.Context, p gate.PersonID) (*gate.Rights, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.broken != nil {
+	if w.broken != nil && w.good == 0 {
 		return nil, w.broken
+	}
+	if w.broken != nil {
+		w.good--
 	}
 	if r := w.rights[p]; r != nil {
 		return r, nil

@@ -88,8 +88,9 @@ func (s *schema) text() string {
 	return s.raw.String()
 }
 
-// anything is the schema of a JSON value that the type does not describe further.
-var anything = map[reflect.Type]*jsonschema.Schema{reflect.TypeFor[canon.Value](): {}}
+// anything is the schema of a JSON value that the type does not describe further. It says something, because an empty one
+// is written as true, and clients in the field (the TypeScript SDK 1.x) take only objects as the schema of a property.
+var anything = map[reflect.Type]*jsonschema.Schema{reflect.TypeFor[canon.Value](): {Description: "any JSON value"}}
 
 func schemaFor[T any]() (*schema, error) {
 	js, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: anything})

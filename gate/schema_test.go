@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 )
 
 type mailArgs struct {
@@ -53,6 +54,32 @@ func TestSchemaNamesThePlaceOfEachFault(t *testing.T) {
 		if g := strings.Join(got, "; "); g != tt.want {
 			t.Errorf("%s\n got %s\nwant %s", tt.args, g, tt.want)
 		}
+	}
+}
+
+// TestNoPropertyIsABoolean: clients in the field refuse a whole list of tools in which a property's schema is true.
+func TestNoPropertyIsABoolean(t *testing.T) {
+	t.Parallel()
+	h, _ := house(t, gatetest.Config{})
+	ann := h.Person("ann", allProbes...)
+	offers, err := h.Gate.Tools(t.Context(), h.Caller(ann.Token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range offers {
+		for _, schema := range []canon.Value{o.Input, o.Output} {
+			if properties, ok := schema.Lookup("/properties"); ok {
+				for name, p := range properties.Members {
+					if !p.IsObject() {
+						t.Errorf("%s: the schema of %s is %s", o.Name, name, p)
+					}
+				}
+			}
+		}
+	}
+	s, err := gate.SchemaFor[mailArgs]()
+	if err != nil || !strings.Contains(s.Text(), `"any":{`) {
+		t.Errorf("%s, %v", s.Text(), err)
 	}
 }
 

@@ -35,12 +35,14 @@ type commands struct {
 	JSON   bool   `name:"json" help:"Print results as JSON."`
 
 	Serve       serveCommand       `cmd:"" help:"Run the gateway."`
+	Demo        demoCommand        `cmd:"" help:"Show the gateway at work, in a throwaway house."`
 	User        userCommand        `cmd:"" help:"Add, list, disable and enable people."`
 	Permit      permitCommand      `cmd:"" help:"Permit a person tools, or take the permission away."`
 	Permissions permissionsCommand `cmd:"" help:"Show what a person may do."`
 	Token       tokenCommand       `cmd:"" help:"Issue, list and revoke agents' tokens."`
 	Audit       auditCommand       `cmd:"" help:"Search, follow, read and verify the log."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	MCPFiles    filesCommand       `cmd:"" name:"mcp-files" hidden:"" help:"Serve a folder's text files over MCP, for the demo."`
 }
 
 // run is what a command works with.

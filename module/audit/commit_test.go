@@ -169,6 +169,10 @@ func TestAnotherWritersRowsAreFollowed(t *testing.T) {
 	t.Parallel()
 	storetest.Engines(t, func(t *testing.T, source store.Source) {
 		one, two := newLog(t, source), newLog(t, source)
+		for range 3 { // each finds that the other one wrote since
+			one.record(row(t, gate.Reads, outcome.OK))
+			two.record(row(t, gate.Reads, outcome.OK))
+		}
 		var wg sync.WaitGroup
 		for _, l := range []*testLog{one, two} {
 			for range 4 {

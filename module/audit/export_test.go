@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"errors"
 
 	"gatehouse/gate"
+	"gatehouse/outcome"
 	"gatehouse/store"
 )
 
@@ -16,7 +18,7 @@ func (m *Module) OpenIntents(ctx context.Context) (int, error) {
 	return len(all), err
 }
 
-// Rows gives all rows, oldest first, and their payloads.
+// Rows gives all rows, oldest first, and their payloads, empty where the key was destroyed.
 func Rows(ctx context.Context, db *store.DB, s gate.Sealer) (all []Row, payloads []Payload, err error) {
 	err = rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
 		row, err := parseRow(r.body)
@@ -24,6 +26,9 @@ func Rows(ctx context.Context, db *store.DB, s gate.Sealer) (all []Row, payloads
 			return err
 		}
 		p, err := open(ctx, s, row.Person, row.Commitment, r.sealed)
+		if errors.Is(err, outcome.NotFound) {
+			err = nil
+		}
 		all, payloads = append(all, row), append(payloads, p)
 		return err
 	})
@@ -58,3 +63,6 @@ func (m *Module) WriteUnclean(ctx context.Context, r *gate.Row) error {
 	row.Commitment = c.String()
 	return m.writer.write(ctx, &entry{draft: newDraft(row, sealed), done: make(chan struct{})})
 }
+
+// Queued is how many entries wait for the writer.
+func (m *Module) Queued() int { return len(m.writer.queue) }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +186,10 @@ func TestNothingIsKeptOfAPersonWhoseKeyIsGone(t *testing.T) {
 	if want := fmt.Sprintf("sealed for %d", 0); string(sealed[:len(want)]) != want {
 		t.Errorf("it was %.20q", sealed)
 	}
+	_, payloads, err := audit.Rows(t.Context(), db, l.sealer)
+	if err != nil || len(payloads) != 2 || !reflect.DeepEqual(payloads[1], audit.Payload{Forgotten: true}) {
+		t.Errorf("kept %+v, %v", payloads, err)
+	}
 }
 
 func TestClosedLogRefuses(t *testing.T) {
@@ -317,5 +323,49 @@ func TestCommitmentsTellNothing(t *testing.T) {
 	rows, _, err := audit.Rows(t.Context(), reader(t, l.source), l.sealer)
 	if err != nil || len(rows) != 2 || rows[0].Commitment == rows[1].Commitment {
 		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
+// TestCloseWritesWhatWaits: those who stood in the queue when the log was closed get their rows.
+func TestCloseWritesWhatWaits(t *testing.T) {
+	t.Parallel()
+	for i := range 8 { // whether the queue or the close is seen first is chance
+		t.Run(fmt.Sprint(i), closeWhileTheyWait)
+	}
+}
+
+func closeWhileTheyWait(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, storetest.SQLite(t))
+	db := raw(t, filepath.Join(l.source.Dir, "audit.db"))
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	m := l.Module
+	var wg sync.WaitGroup
+	var answered, refused atomic.Int64
+	eventually(t, "the writer waits for the database, and some wait for the writer", func() bool {
+		wg.Go(func() {
+			if _, err := m.Record(context.Background(), gate.Ticket{}, row(t, gate.Reads, outcome.OK)); err != nil {
+				refused.Add(1) // it came after the end
+			} else {
+				answered.Add(1)
+			}
+		})
+		return m.Queued() >= 5
+	})
+	wg.Go(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "it is closed", func() bool { return m.Err() != nil })
+	if _, err := db.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	l.close()
+	if r := l.mustHold(); r.Rows != answered.Load() || refused.Load() >= 5 {
+		t.Errorf("%d rows; %d were answered, %d refused", r.Rows, answered.Load(), refused.Load())
 	}
 }

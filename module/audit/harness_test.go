@@ -15,6 +15,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/guard"
 	"gatehouse/module"
 	"gatehouse/module/audit"
 	"gatehouse/outcome"
@@ -172,6 +173,7 @@ func row(t testing.TB, effect gate.Effect, code outcome.Code) *gate.Row {
 		Payload: gate.Payload{
 			Arguments: value(t, map[string]any{"text": "buy milk"}), Result: value(t, map[string]any{"id": 7}),
 			Reason: "because", Task: "shopping",
+			Findings: []guard.Finding{{Guard: "personal", Rule: "addresses", Kind: "email", Pointer: "/text", Start: 4, End: 8, Action: guard.Mark}},
 		},
 	}
 }

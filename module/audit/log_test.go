@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/gate"
+	"gatehouse/module/audit"
 	"gatehouse/outcome"
 	"gatehouse/store"
 	"gatehouse/store/storetest"
@@ -33,6 +34,10 @@ func TestCallIsAdmittedAndRecorded(t *testing.T) {
 		}
 		if _, err := l.Record(t.Context(), ticket, row(t, gate.Writes, outcome.OK)); err == nil {
 			t.Error("a ticket was good for two rows")
+		}
+		rows, _, err := audit.Rows(t.Context(), l.DB(), l.sealer)
+		if err != nil || len(rows) != 1 || rows[0].Intent == "" || len(rows[0].Used) != 2 || rows[0].Outcome != "ok" {
+			t.Errorf("the log holds %+v, %v", rows, err)
 		}
 		for _, again := range []bool{false, true} {
 			if again {

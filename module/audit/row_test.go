@@ -55,6 +55,15 @@ func TestTextsThatNoEngineStoresAreMadeFit(t *testing.T) {
 	}
 }
 
+func TestEffectIsOfAToolThatIsThere(t *testing.T) {
+	t.Parallel()
+	for definition, want := range map[string]string{"": "", "d5f1": "destroys"} {
+		if r, _ := audit.Text(&gate.Row{Definition: definition}, nil, gate.RowID{ID: 1}, 1, [32]byte{}, "00"); r.Effect != want {
+			t.Errorf("with definition %q the effect is %q, want %q", definition, r.Effect, want)
+		}
+	}
+}
+
 func TestPayloadIsCut(t *testing.T) {
 	t.Parallel()
 	long := value(t, map[string]string{"text": strings.Repeat("ä", 100)})

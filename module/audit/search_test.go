@@ -291,6 +291,9 @@ func TestGetGivesPayloadsToTheirOwnersAlone(t *testing.T) {
 			if text, _ := whole.Payload.Arguments.Member("text"); tt.payload != (text.String() == `"buy milk"`) {
 				t.Errorf("%s: payload %+v", tt.name, whole.Payload)
 			}
+			if f := whole.Payload.Findings; tt.payload && (len(f) != 1 || f[0].Kind != "email" || f[0].Action != "mark" || f[0].Rule != "") {
+				t.Errorf("%s: findings %+v", tt.name, f)
+			}
 			if !strings.Contains(whole.Withheld, tt.withheld) || (tt.withheld == "") != (whole.Withheld == "") {
 				t.Errorf("%s: withheld %q, want %q", tt.name, whole.Withheld, tt.withheld)
 			}

@@ -26,7 +26,7 @@ func (g *Gate) Authenticate(ctx context.Context, c Credential, o Origin) (Caller
 	p := &passage{caller: Caller{origin: o}, began: time.Now(), rule: "authentication"}
 	row := p.row(code)
 	if g.strangers.unauthenticated(*row) {
-		if _, err := g.parts.Log.Record(context.WithoutCancel(ctx), Ticket{}, row); err != nil {
+		if _, err := g.write(context.WithoutCancel(ctx), Ticket{}, row); err != nil {
 			g.log.Error("the log cannot be written", "error", err)
 		}
 	}
@@ -36,7 +36,8 @@ func (g *Gate) Authenticate(ctx context.Context, c Credential, o Origin) (Caller
 	return Caller{}, outcome.Unauthenticated.Because("show a token that is good: Authorization: Bearer st_…")
 }
 
-func (g *Gate) identify(ctx context.Context, c Credential, o Origin) (Caller, error) {
+func (g *Gate) identify(ctx context.Context, c Credential, o Origin) (_ Caller, err error) {
+	defer contain(&err)
 	if c.Operator != nil {
 		if !g.provesOperator(*c.Operator) {
 			return Caller{}, outcome.Unauthenticated

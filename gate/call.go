@@ -75,11 +75,7 @@ func (g *Gate) steps() (before, act []step) {
 
 // through walks a list. A panic in a step is internal, like any other error without a code.
 func (g *Gate) through(ctx context.Context, p *passage, steps []step) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
+	defer contain(&err)
 	for _, s := range steps {
 		if err := s(ctx, p); err != nil {
 			return err
@@ -89,6 +85,13 @@ func (g *Gate) through(ctx context.Context, p *passage, steps []step) (err error
 		}
 	}
 	return nil
+}
+
+// contain makes a panic an error without a code. It must be deferred itself.
+func contain(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	}
 }
 
 // canonical is step 2: the arguments in the one form that is validated, guarded, hashed, logged and executed (P13).

@@ -38,6 +38,7 @@ type standing struct {
 
 // standing looks the caller up anew. Nothing of an earlier call is remembered (P5).
 func (g *Gate) standing(ctx context.Context, c Caller) (s standing, err error) {
+	defer contain(&err)
 	if c.operator || c.job != "" {
 		return s, nil
 	}

@@ -29,7 +29,7 @@ func (g *Gate) record(ctx context.Context, p *passage) Outcome {
 	}
 	row := p.row(o.Code)
 	p.fill(row, o)
-	id, err := g.parts.Log.Record(ctx, p.ticket, row)
+	id, err := g.write(ctx, p.ticket, row)
 	if err != nil {
 		g.log.Error("the log cannot be written", "error", err)
 		g.settle(ctx, p, Outcome{})
@@ -39,6 +39,12 @@ func (g *Gate) record(ctx context.Context, p *passage) Outcome {
 	g.settle(ctx, p, o)
 	g.tell(p, o)
 	return o
+}
+
+// write gives a row to the log.
+func (g *Gate) write(ctx context.Context, t Ticket, r *Row) (id RowID, err error) {
+	defer contain(&err)
+	return g.parts.Log.Record(ctx, t, r)
 }
 
 // outcome puts together what the caller will see.

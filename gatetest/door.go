@@ -5,12 +5,20 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"gatehouse/outcome"
+	"gatehouse/wire"
 )
 
-// Door is one entry, as a client uses it.
+// Header makes of a whole Authorization header what [Door.Call] takes as a token, for requests that show something else
+// than a bearer.
+func Header(value string) string { return rawHeader + value }
+
+const rawHeader = "Authorization:"
+
+// Door is one entry, as a client uses it. A token is sent as it is; an empty one is no Authorization header at all.
 type Door interface {
 	// Name is the entry's name in the log; doors of one entry may share it and differ in Title.
 	Name() string
@@ -43,7 +51,7 @@ func (restDoor) Title() string { return "rest" }
 
 func (d restDoor) Call(token, tool, args string) Reply {
 	d.h.T.Helper()
-	res, body := d.h.send(http.MethodPost, "/v1/tools/"+tool, token, args, nil)
+	res, body := d.h.send(http.MethodPost, "/v1/tools/"+url.PathEscape(tool), token, args, nil)
 	r := Reply{Raw: body}
 	var out struct {
 		ID     string          `json:"id"`
@@ -107,10 +115,11 @@ func (d mcpDoor) Call(token, tool, args string) Reply {
 	if args == "" {
 		args = "{}"
 	}
-	name, _ := json.Marshal(strings.Replace(tool, ".", "__", 1))
-	res, body := d.request(token, "tools/call", string(name), `"name":`+string(name)+`,"arguments":`+args)
-	if res.StatusCode == http.StatusUnauthorized {
-		return Reply{Code: outcome.Unauthenticated, Raw: body}
+	exported := strings.Replace(tool, ".", "__", 1)
+	name, _ := json.Marshal(exported)
+	res, body := d.request(token, "tools/call", exported, `"name":`+string(name)+`,"arguments":`+args)
+	if code, ended := endedBefore(res); ended {
+		return Reply{Code: code, Raw: body}
 	}
 	var out struct {
 		Result *struct {
@@ -151,8 +160,8 @@ func (d mcpDoor) Call(token, tool, args string) Reply {
 func (d mcpDoor) List(token string) ([]string, outcome.Code) {
 	d.h.T.Helper()
 	res, body := d.request(token, "tools/list", "", "")
-	if res.StatusCode == http.StatusUnauthorized {
-		return nil, outcome.Unauthenticated
+	if code, ended := endedBefore(res); ended {
+		return nil, code
 	}
 	var out struct {
 		Result struct {
@@ -171,6 +180,17 @@ func (d mcpDoor) List(token string) ([]string, outcome.Code) {
 	return names, outcome.OK
 }
 
+// endedBefore reports whether a request ended before it was read, and with which code.
+func endedBefore(res *http.Response) (outcome.Code, bool) {
+	switch res.StatusCode {
+	case http.StatusUnauthorized:
+		return outcome.Unauthenticated, true
+	case http.StatusServiceUnavailable:
+		return outcome.Unavailable, true
+	}
+	return outcome.Internal, false
+}
+
 // request sends one JSON-RPC request in the door's revision; a legacy session is opened once for each token.
 func (d mcpDoor) request(token, method, name, params string) (*http.Response, string) {
 	d.h.T.Helper()
@@ -179,7 +199,7 @@ func (d mcpDoor) request(token, method, name, params string) (*http.Response, st
 	if d.modern() {
 		header.Set("Mcp-Method", method)
 		if name != "" {
-			header.Set("Mcp-Name", strings.Trim(name, `"`))
+			header.Set("Mcp-Name", wire.EncodeHeader(name))
 		}
 		meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + d.revision + `","io.modelcontextprotocol/clientCapabilities":{}}`
 		if params != "" {
@@ -228,7 +248,9 @@ func (h *House) send(method, path, token, body string, header http.Header) (*htt
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Accept", "application/json, text/event-stream")
-	if token != "" {
+	if value, raw := strings.CutPrefix(token, rawHeader); raw {
+		r.Header["Authorization"] = []string{value}
+	} else if token != "" {
 		r.Header["Authorization"] = []string{"Bearer " + token}
 	}
 	for k, v := range header {

@@ -50,12 +50,14 @@ type House struct {
 	Data string // the data folder
 	Dir  string // where the configuration lies, and whatever the test puts there
 
+	config   Config
+	running  bool // App is open
+	file     config.File
 	operator gate.Caller
 	listener *pipeListener
 	server   *http.Server
 	streams  func() error
 	client   *http.Client
-	closed   sync.Once
 	mu       sync.Mutex // guards sessions
 	sessions map[string]string
 }
@@ -79,40 +81,54 @@ func Start(t testing.TB, c Config) *House {
 // TryStart is Start for tests in which the start fails.
 func TryStart(t testing.TB, c Config) (*House, error) {
 	t.Helper()
-	h := &House{T: t, Dir: t.TempDir(), Data: c.Data, sessions: map[string]string{}}
+	h := &House{T: t, Dir: t.TempDir(), Data: c.Data, config: c}
 	if h.Data == "" {
 		h.Data = filepath.Join(h.Dir, "data")
 	}
-	file := config.Default(h.Data)
+	h.file = config.Default(h.Data)
 	if c.YAML != "" {
 		path := filepath.Join(h.Dir, "gatehouse.yaml")
 		if err := os.WriteFile(path, []byte(strings.ReplaceAll(c.YAML, "$DIR", h.Dir)), 0o600); err != nil {
 			return nil, err
 		}
 		var err error
-		if file, err = config.Load(path); err != nil {
+		if h.file, err = config.Load(path); err != nil {
 			return nil, err
 		}
-		file.Data = h.Data
-	}
-	if c.Log == nil {
-		c.Log = io.Discard
-	}
-	log := slog.New(slog.NewTextHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	ctx := context.Background()
-	var err error
-	h.App, err = app.New(ctx, app.Config{
-		File: file, Log: log, Version: "test", Modules: c.Modules, Parts: c.Parts, Guards: c.Guards, Observe: c.Observe,
-	})
-	if err != nil {
-		return nil, err
+		h.file.Data = h.Data
 	}
 	t.Cleanup(h.Close)
-	h.Gate = h.App.Gate
-	if h.operator, err = h.App.Operator(ctx); err != nil {
-		return nil, fmt.Errorf("becoming the operator: %w", err)
+	return h, h.open()
+}
+
+// open starts the gateway on the house's data folder.
+func (h *House) open() (err error) {
+	out := h.config.Log
+	if out == nil {
+		out = io.Discard
 	}
-	return h, h.serve()
+	ctx := context.Background()
+	h.App, err = app.New(ctx, app.Config{
+		File: h.file, Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
+		Modules: h.config.Modules, Parts: h.config.Parts, Guards: h.config.Guards, Observe: h.config.Observe,
+	})
+	if err != nil {
+		return err
+	}
+	h.running, h.Gate, h.sessions = true, h.App.Gate, map[string]string{}
+	if h.operator, err = h.App.Operator(ctx); err != nil {
+		return fmt.Errorf("becoming the operator: %w", err)
+	}
+	return h.serve()
+}
+
+// Restart stops the gateway and starts it again on the same data folder. Sessions and connections are gone.
+func (h *House) Restart() {
+	h.T.Helper()
+	h.Close()
+	if err := h.open(); err != nil {
+		h.T.Fatalf("starting the gateway again: %v", err)
+	}
 }
 
 // serve starts the HTTP entries on a listener in memory.
@@ -122,7 +138,8 @@ func (h *House) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	go func() { _ = h.server.Serve(h.listener) }()
+	server, listener := h.server, h.listener // Close may take them away before the goroutine runs
+	go func() { _ = server.Serve(listener) }()
 	h.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return h.listener.dial(ctx) },
@@ -134,18 +151,20 @@ func (h *House) serve() (err error) {
 
 // Close stops the gateway as serve would. It may be called before the test's end, to start another on the same data.
 func (h *House) Close() {
-	h.closed.Do(func() {
-		if h.server != nil {
-			if err := h.streams(); err != nil {
-				h.T.Errorf("ending the streams: %v", err)
-			}
-			h.client.CloseIdleConnections()
-			_ = h.server.Close()
+	if h.server != nil {
+		if err := h.streams(); err != nil {
+			h.T.Errorf("ending the streams: %v", err)
 		}
+		h.client.CloseIdleConnections()
+		_ = h.server.Close()
+		h.server = nil
+	}
+	if h.running {
+		h.running = false
 		if err := h.App.Close(); err != nil {
 			h.T.Errorf("closing the gateway: %v", err)
 		}
-	})
+	}
 }
 
 // Do sends an HTTP request to the entries. The host of the URL is 127.0.0.1.

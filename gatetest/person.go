@@ -122,11 +122,14 @@ type Row struct {
 	Person   int64  `json:"person"`
 	Agent    string `json:"agent"`
 	Token    int64  `json:"token"`
+	Operator bool   `json:"operator"`
 	Entry    string `json:"entry"`
 	Tool     string `json:"tool"`
 	Outcome  string `json:"outcome"`
 	Decision string `json:"decision"`
 	Rule     string `json:"rule"`
+	Effect   string `json:"effect"`
+	Intent   string `json:"intent"`
 	Count    int64  `json:"count"`
 }
 
@@ -142,53 +145,41 @@ func (r Row) String() string {
 	return s
 }
 
-// Rows gives the newest rows of the log, at most a thousand, oldest first. Reading the log leaves rows of its own, which
-// are left out.
+// Rows gives all rows of the log, oldest first. Reading the log leaves rows of its own, which are left out.
 func (h *House) Rows() []Row {
 	h.T.Helper()
+	return h.RowsSince("")
+}
+
+// RowsSince gives the rows that came after a mark that [House.Mark] made; the empty mark is the beginning.
+func (h *House) RowsSince(mark string) []Row {
+	h.T.Helper()
+	if mark == "" {
+		mark = "1-0"
+	}
 	var all []Row
-	cursor := ""
-	for len(all) < 1000 {
-		args := map[string]any{"limit": 100}
-		if cursor != "" {
-			args["cursor"] = cursor
-		}
+	for {
 		page := decode[struct {
 			Rows   []Row  `json:"rows"`
 			Cursor string `json:"cursor"`
-		}](h.T, h.Operate("audit.search", args))
-		for _, r := range page.Rows {
-			if r.Tool != "audit.search" {
-				all = append([]Row{r}, all...)
-			}
-		}
-		if cursor = page.Cursor; cursor == "" {
-			break
+		}](h.T, h.Operate("audit.search", map[string]any{"after": mark, "limit": 500}))
+		all = append(all, page.Rows...)
+		if mark = page.Cursor; len(page.Rows) < 500 {
+			return all
 		}
 	}
-	return all
-}
-
-// RowsSince gives the rows that came after a mark that [House.Mark] made.
-func (h *House) RowsSince(mark string) []Row {
-	h.T.Helper()
-	all := h.Rows()
-	for i, r := range all {
-		if r.ID == mark {
-			return all[i+1:]
-		}
-	}
-	return all
 }
 
 // Mark remembers the newest row.
 func (h *House) Mark() string {
 	h.T.Helper()
-	all := h.Rows()
-	if len(all) == 0 {
+	page := decode[struct {
+		Rows []Row `json:"rows"`
+	}](h.T, h.Operate("audit.search", map[string]any{"limit": 1}))
+	if len(page.Rows) == 0 {
 		return ""
 	}
-	return all[len(all)-1].ID
+	return page.Rows[0].ID
 }
 
 // Print is for failures: rows one under the other.

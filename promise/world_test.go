@@ -1,0 +1,127 @@
+package promise_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gatehouse/app"
+	"gatehouse/gatetest"
+	"gatehouse/guard"
+)
+
+// world is a gateway with a ledger behind it, and whoever the test makes.
+type world struct {
+	*gatetest.House
+	t      *testing.T
+	ledger *ledger
+	sabot  *saboteur
+	log    *lockedBuffer // what the process logged
+	people map[string]gatetest.Person
+	tokens map[string]gatetest.Token
+}
+
+func newWorld(t *testing.T, yaml string) *world {
+	t.Helper()
+	w := &world{
+		t: t, ledger: &ledger{}, sabot: &saboteur{}, log: &lockedBuffer{},
+		people: map[string]gatetest.Person{}, tokens: map[string]gatetest.Token{},
+	}
+	w.House = gatetest.Start(t, gatetest.Config{
+		YAML: yaml, Log: w.log, Parts: w.sabot.parts, Guards: []guard.Guard{sentry{w.sabot}},
+		Modules: map[string]app.Starter{"ledger": app.Start(w.ledger.start)},
+	})
+	return w
+}
+
+// throughEveryDoor runs a test once for each entry, each time with a gateway of its own.
+func throughEveryDoor(t *testing.T, yaml string, test func(t *testing.T, w *world, d gatetest.Door)) {
+	t.Helper()
+	for i, d := range (&gatetest.House{}).Doors() {
+		t.Run(d.Title(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, yaml)
+			test(t, w, w.Doors()[i])
+		})
+	}
+}
+
+// withFiles is a configuration with a real MCP server over stdio, played by the test's own binary, and a file in which it
+// notes one byte for each call that reaches it.
+func withFiles(t *testing.T) (yaml, dir, count string) {
+	t.Helper()
+	base := t.TempDir()
+	dir, count = base+"/files", base+"/count"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{dir + "/a.txt": "inside\n", base + "/outside.txt": "outside\n", count: ""} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`modules:
+  mcp:
+    servers:
+      files:
+        command: [%q, mcp-files, %q, %q]
+        tools:
+          read_file: {effect: reads, args: {path: {kind: path, root: %q}}}
+          write_file: {effect: writes, args: {path: {kind: path, root: %q}, content: {carries: content}}}
+          list_directory: {effect: reads, args: {path: {kind: path, root: %q}}}
+`, self, dir, count, dir, dir, dir), dir, count
+}
+
+// untilTool waits for a tool of another process.
+func (w *world) untilTool(name string) {
+	w.t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; {
+		if _, there := w.Gate.Directory().Find(name); there {
+			return
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("the tool %s does not come", name)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// lockedBuffer is written by many goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// words are rows as scripts compare them. What the test itself read as the operator is left out.
+func words(rows []gatetest.Row) []string {
+	var all []string
+	for _, r := range rows {
+		if r.Operator && r.Effect == "reads" {
+			continue
+		}
+		all = append(all, r.String())
+	}
+	return all
+}
+
+func same(a, b []string) bool { return strings.Join(a, "|") == strings.Join(b, "|") }

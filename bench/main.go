@@ -2,7 +2,7 @@
 // through a plain reverse proxy, CPU a call, added latency, and memory. It must never loosen what it measures: every call
 // carries a sub-token, passes permission, schema and guards, and its row is durable before it is answered.
 //
-//	go run ./bench [-seconds 1] [-rounds 3]
+//	go run ./bench [-seconds 1] [-rounds 3] [-profile FILE]
 //
 // The parts run as processes of their own (this program, started with a part's name), so that the CPU of each is its own.
 // All of them listen on loopback and end with the program.
@@ -30,10 +30,11 @@ func main() {
 	}
 	seconds := flag.Float64("seconds", 1, "how long each measurement takes")
 	rounds := flag.Int("rounds", 3, "how often each is repeated; the table shows the median")
+	profile := flag.String("profile", "", "write a CPU profile of the gate to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, time.Duration(*seconds*float64(time.Second)), *rounds); err != nil {
+	if err := run(ctx, time.Duration(*seconds*float64(time.Second)), *rounds, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -54,8 +55,8 @@ type scenario struct {
 	callers int
 }
 
-func run(ctx context.Context, length time.Duration, rounds int) error {
-	h, err := startAll(ctx)
+func run(ctx context.Context, length time.Duration, rounds int, profile string) error {
+	h, err := startAll(ctx, profile)
 	if err != nil {
 		return err
 	}

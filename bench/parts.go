@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -133,7 +134,17 @@ func serve(h http.Handler) error {
 func serveGate() error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	dir := os.Args[2]
+	dir, profile := os.Args[2], os.Args[3]
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ type parts struct {
 	all                    []*process
 }
 
-func startAll(ctx context.Context) (h *parts, err error) {
+func startAll(ctx context.Context, profile string) (h *parts, err error) {
 	h = &parts{}
 	defer func() {
 		if err != nil {
@@ -138,7 +138,7 @@ func startAll(ctx context.Context) (h *parts, err error) {
 	h.all = append(h.all, proxy)
 	h.proxied = &target{name: "proxy", process: proxy, url: through, http: client()}
 	began := time.Now()
-	gate, line, err := start(ctx, "gate", h.dir)
+	gate, line, err := start(ctx, "gate", h.dir, profile)
 	if err != nil {
 		return h, err
 	}

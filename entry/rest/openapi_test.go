@@ -268,3 +268,43 @@ func TestApprovalIsShown(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesSayWhatTheyTake: each argument of a route's tool stands in exactly one place of its operation.
+func TestRoutesSayWhatTheyTake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, rest.Config{})
+	doc := parse(t, w.send("GET", "/v1/openapi.json", w.person(1, w.everything()), "").body)
+	for _, way := range rest.Ways() {
+		method, path := way.Request()
+		operation, _ := doc.Lookup("/paths/" + strings.ReplaceAll(path, "/", "~1") + "/" + strings.ToLower(method))
+		var got []string
+		for _, p := range elements(operation, "parameters") {
+			name := textAt(p, "/name")
+			switch ref := textAt(p, "/$ref"); {
+			case strings.HasPrefix(ref, "#/components/parameters/match"):
+				name = "version"
+			case ref != "":
+				continue
+			case textAt(p, "/in") == "path":
+				name = way.ID()
+			}
+			got = append(got, name)
+		}
+		body, _ := operation.Lookup("/requestBody/content/application~1json/schema")
+		got = append(got, properties(body)...)
+		input, _ := doc.Lookup("/components/schemas/" + strings.Replace(string(way.Tool()), ".", "__", 1) + ".input")
+		want := properties(input)
+		slices.Sort(got)
+		if slices.Sort(want); !slices.Equal(got, want) {
+			t.Errorf("%s takes %v, its tool %v", way.Operation(), got, want)
+		}
+	}
+}
+
+func properties(schema canon.Value) (names []string) {
+	p, _ := schema.Member("properties")
+	for name := range p.Members {
+		names = append(names, name)
+	}
+	return names
+}

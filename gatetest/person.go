@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -152,19 +153,27 @@ func (h *House) Rows() []Row {
 }
 
 // RowsSince gives the rows that came after a mark that [House.Mark] made; the empty mark is the beginning.
-func (h *House) RowsSince(mark string) []Row {
+func (h *House) RowsSince(mark string) (all []Row) {
 	h.T.Helper()
-	if mark == "" {
-		mark = "1-0"
-	}
-	var all []Row
-	for {
+	defer func() { slices.Reverse(all) }()
+	for cursor := ""; ; {
+		args := map[string]any{"limit": 500}
+		if cursor != "" {
+			args["cursor"] = cursor
+		}
 		page := decode[struct {
 			Rows   []Row  `json:"rows"`
 			Cursor string `json:"cursor"`
-		}](h.T, h.Operate("audit.search", map[string]any{"after": mark, "limit": 500}))
-		all = append(all, page.Rows...)
-		if mark = page.Cursor; len(page.Rows) < 500 {
+		}](h.T, h.Operate("audit.search", args))
+		for _, r := range page.Rows {
+			if r.ID == mark {
+				return all
+			}
+			if !r.Operator || r.Tool != "audit.search" {
+				all = append(all, r)
+			}
+		}
+		if cursor = page.Cursor; cursor == "" {
 			return all
 		}
 	}

@@ -80,6 +80,20 @@ func withFiles(t *testing.T) (yaml, dir, count string) {
 `, self, dir, count, dir, dir, dir), dir, count
 }
 
+// withShop is a configuration with a database.
+func withShop(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../demo/shop.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/shop.db"
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("modules: {database: {connections: {shop: {driver: sqlite, dsn: %q, writable: true}}}}\n", path)
+}
+
 // untilTool waits for a tool of another process.
 func (w *world) untilTool(name string) {
 	w.t.Helper()

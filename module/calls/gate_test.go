@@ -301,10 +301,17 @@ func TestPruneIsForJobsAndCounts(t *testing.T) {
 		h.call(t, "root", "note.write", `{}`, "new")
 		oldest := time.Now().Add(-calls.KeptFor).UnixMilli()
 		for i := range 3 {
-			if _, err := h.calls.DB().Exec(t.Context(), `INSERT INTO kept (id, version, person, root, token, tool, idempotency_key, digest, size)
-VALUES ($1, 1, 1, 10, 10, 'note.write', $2, $3, 0)`, oldest-int64(i), fmt.Sprint("old", i), []byte{}); err != nil {
+			if _, err := h.calls.DB().Exec(t.Context(), `INSERT INTO kept
+  (id, version, person, root, token, tool, idempotency_key, digest, call_id, call_seq, outcome, sealed, size)
+  VALUES ($1, 2, 1, 10, 10, 'note.write', $2, $3, 7, $4, 'ok', $3, 0)`, oldest-int64(i), fmt.Sprint("old", i), []byte{}, i); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if o := h.call(t, "root", "calls.get", `{"call":"7-1"}`, ""); o.Code != outcome.NotFound {
+			t.Errorf("an old outcome before it is removed: %s (%s)", o.Code, o.Reason)
+		}
+		if l := h.call(t, "root", "calls.list", `{}`, ""); elements(t, l.Result, "/calls") != 1 {
+			t.Errorf("an old outcome before it is removed is listed: %s", l.Result)
 		}
 		if o := h.call(t, "root", "calls.prune", `{}`, ""); o.Code != outcome.NotAllowed || count(t, h.calls) != 4 {
 			t.Errorf("a token prunes: %s", o.Code)

@@ -13,8 +13,29 @@ const RingTime = ringTime
 // RingSize is how many do.
 const RingSize = ringSize
 
-// CredentialFor is what a credential is bound to.
-var CredentialFor = credentialFor
+// CredentialFor is what a credential is bound to, and Associated what any sealed text is.
+var (
+	CredentialFor = credentialFor
+	Associated    = associated
+)
+
+// Replace is what Put does after it has seen a version.
+func (m *Module) Replace(ctx context.Context, person gate.PersonID, connection, field string, version int64) error {
+	return m.rows.updateSecret(ctx, person, connection, field, version, []byte("sealed"))
+}
+
+// LateStart is a first start that finds, when it writes how the vault was made, that another one was faster.
+func (m *Module) LateStart(ctx context.Context, file string) error {
+	late, err := openMaster(file, true)
+	if err != nil {
+		return err
+	}
+	probe, err := m.rows.addProbe(ctx, late)
+	if err != nil {
+		return err
+	}
+	return late.check(probe)
+}
 
 // MakeMaster makes a master file.
 var MakeMaster = makeMaster

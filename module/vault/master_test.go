@@ -197,6 +197,19 @@ func TestReplicasWithTwoMasterKeys(t *testing.T) {
 	}
 }
 
+func TestFirstStartThatIsLate(t *testing.T) {
+	engines(t, func(t *testing.T, source store.Source) {
+		v := open(t, source)
+		if err := v.LateStart(t.Context(), filepath.Join(source.Dir, "keys", "master.json")); err != nil {
+			t.Errorf("with the same master file: %v", err)
+		}
+		err := v.LateStart(t.Context(), filepath.Join(source.Dir, "other", "master.json"))
+		if err == nil || !strings.Contains(err.Error(), "not the one that this vault was made with") {
+			t.Errorf("with another master file: %v", err)
+		}
+	})
+}
+
 func FuzzMasterFile(f *testing.F) {
 	file := filepath.Join(f.TempDir(), "keys", "master.json")
 	must(f, vault.MakeMaster(file))

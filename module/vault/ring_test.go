@@ -61,14 +61,22 @@ func TestDroppedKeyDoesNotComeBack(t *testing.T) {
 	}
 }
 
-// Two different places of a credential are never bound to the same bytes.
-func TestBindingsOfCredentialsDiffer(t *testing.T) {
+// Two different places of a credential are never bound to the same bytes, nor are two persons' texts.
+func TestBindingsDiffer(t *testing.T) {
 	t.Parallel()
-	name := rapid.StringMatching(`[a1:|]{1,6}`)
-	rapid.Check(t, func(t *rapid.T) {
-		a, b, c, d := name.Draw(t, "a"), name.Draw(t, "b"), name.Draw(t, "c"), name.Draw(t, "d")
+	name := rapid.StringMatching(`[1a:|]{1,3}`)
+	differ := func(t interface{ Errorf(string, ...any) }, a, b, c, d string) {
 		if (a != c || b != d) && vault.CredentialFor(a, b) == vault.CredentialFor(c, d) {
-			t.Fatalf("(%q, %q) and (%q, %q) are bound alike: %s", a, b, c, d, vault.CredentialFor(a, b))
+			t.Errorf("(%q, %q) and (%q, %q) are bound alike: %s", a, b, c, d, vault.CredentialFor(a, b))
+		}
+	}
+	differ(t, "a|b", "c", "a", "b|c")
+	rapid.Check(t, func(t *rapid.T) {
+		differ(t, name.Draw(t, "a"), name.Draw(t, "b"), name.Draw(t, "c"), name.Draw(t, "d"))
+		p, q := gate.PersonID(rapid.Int64().Draw(t, "p")), gate.PersonID(rapid.Int64().Draw(t, "q"))
+		a, b := name.Draw(t, "a"), name.Draw(t, "b")
+		if (p != q || a != b) && string(vault.Associated(p, a)) == string(vault.Associated(q, b)) {
+			t.Errorf("(%d, %q) and (%d, %q) are bound alike", p, a, q, b)
 		}
 	})
 }

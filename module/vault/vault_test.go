@@ -107,6 +107,14 @@ func TestSealedTextsOpenOnlyForWhatTheyWereSealedFor(t *testing.T) {
 	})
 }
 
+func TestNobodyHasNoKey(t *testing.T) {
+	t.Parallel()
+	v := open(t, storetest.SQLite(t))
+	if _, err := v.Seal(t.Context(), -1, "a", nil); err == nil || count(t, v, `SELECT count(*) FROM data_key`) != 0 {
+		t.Errorf("sealed for person -1: %v", err)
+	}
+}
+
 func TestOpenNeverMakesAKey(t *testing.T) {
 	engines(t, func(t *testing.T, source store.Source) {
 		v := open(t, source)
@@ -253,6 +261,15 @@ func TestPutsAtTheSameTimeConflictLoudly(t *testing.T) {
 		wg.Wait()
 		if n := count(t, v, `SELECT version FROM secret`); n != won || won == 0 {
 			t.Errorf("version %d after %d writes that succeeded", n, won)
+		}
+		if err := v.Replace(t.Context(), 1, "mail", "refresh", won+1); !errors.Is(err, outcome.Conflict) {
+			t.Errorf("a version that is not there: %v, want conflict", err)
+		}
+		if err := v.Replace(t.Context(), 1, "mail", "refresh", won); err != nil {
+			t.Errorf("the version that was seen: %v", err)
+		}
+		if err := v.Replace(t.Context(), 1, "mail", "refresh", won); !errors.Is(err, outcome.Conflict) {
+			t.Errorf("an older version: %v, want conflict", err)
 		}
 	})
 }

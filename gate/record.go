@@ -90,7 +90,13 @@ func (g *Gate) settle(ctx context.Context, p *passage, o Outcome) {
 	if p.claimed == nil {
 		return
 	}
-	var err error
+	if err := g.keepOrDrop(ctx, p, o); err != nil {
+		g.log.Error("an outcome was not kept for repeats", "tool", p.tool.name, "error", err)
+	}
+}
+
+func (g *Gate) keepOrDrop(ctx context.Context, p *passage, o Outcome) (err error) {
+	defer contain(&err)
 	switch {
 	case !p.ticket.Admitted:
 		err = g.parts.Results.Drop(ctx, *p.claimed)
@@ -105,9 +111,7 @@ func (g *Gate) settle(ctx context.Context, p *passage, o Outcome) {
 		}
 		err = g.parts.Results.Keep(ctx, *p.claimed, o)
 	}
-	if err != nil {
-		g.log.Error("an outcome was not kept for repeats", "tool", p.tool.name, "error", err)
-	}
+	return err
 }
 
 // row is what is known of a call by who makes it and what it asks for.

@@ -51,7 +51,7 @@ func (restDoor) Title() string { return "rest" }
 
 func (d restDoor) Call(token, tool, args string) Reply {
 	d.h.T.Helper()
-	res, body := d.h.send(http.MethodPost, "/v1/tools/"+url.PathEscape(tool), token, args, nil)
+	res, body := d.h.Send(http.MethodPost, "/v1/tools/"+url.PathEscape(tool), token, args, nil)
 	r := Reply{Raw: body}
 	var out struct {
 		ID     string          `json:"id"`
@@ -78,7 +78,7 @@ func (d restDoor) Call(token, tool, args string) Reply {
 
 func (d restDoor) List(token string) ([]string, outcome.Code) {
 	d.h.T.Helper()
-	res, body := d.h.send(http.MethodGet, "/v1/tools", token, "", nil)
+	res, body := d.h.Send(http.MethodGet, "/v1/tools", token, "", nil)
 	var out struct {
 		Code  string `json:"code"`
 		Tools []struct {
@@ -212,7 +212,7 @@ func (d mcpDoor) request(token, method, name, params string) (*http.Response, st
 		}
 		header.Set("Mcp-Session-Id", session)
 	}
-	return d.h.send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":7,"method":"`+method+`","params":{`+meta+params+`}}`, header)
+	return d.h.Send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":7,"method":"`+method+`","params":{`+meta+params+`}}`, header)
 }
 
 func (d mcpDoor) session(token string) (string, *http.Response, string) {
@@ -223,7 +223,7 @@ func (d mcpDoor) session(token string) (string, *http.Response, string) {
 	if s := d.h.sessions[key]; s != "" {
 		return s, nil, ""
 	}
-	res, body := d.h.send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"`+d.revision+
+	res, body := d.h.Send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"`+d.revision+
 		`","capabilities":{},"clientInfo":{"name":"gatetest","version":"1"}}}`, nil)
 	s := res.Header.Get("Mcp-Session-Id")
 	if res.StatusCode != http.StatusOK || s == "" {
@@ -231,14 +231,14 @@ func (d mcpDoor) session(token string) (string, *http.Response, string) {
 	}
 	d.h.sessions[key] = s
 	header := http.Header{"Mcp-Session-Id": {s}, "Mcp-Protocol-Version": {d.revision}}
-	if res, body := d.h.send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, header); res.StatusCode != http.StatusAccepted {
+	if res, body := d.h.Send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, header); res.StatusCode != http.StatusAccepted {
 		d.h.T.Fatalf("notifications/initialized: %d %s", res.StatusCode, body)
 	}
 	return s, res, body
 }
 
-// send sends one HTTP request and reads the answer whole. The token is sent as it is, even if it is none.
-func (h *House) send(method, path, token, body string, header http.Header) (*http.Response, string) {
+// Send sends one HTTP request and reads the answer whole. The token is sent as it is, even if it is none.
+func (h *House) Send(method, path, token, body string, header http.Header) (*http.Response, string) {
 	h.T.Helper()
 	r, err := http.NewRequestWithContext(h.T.Context(), method, "http://127.0.0.1"+path, bytes.NewReader([]byte(body)))
 	if err != nil {

@@ -35,7 +35,7 @@ func (*ledger) Name() string { return "ledger" }
 
 // orders is what a test tells the ledger to do.
 type orders struct {
-	Do   string `json:"do,omitzero" kind:"opaque"` // panic, hang, miss, clash, fail; empty: answer
+	Do   string `json:"do,omitzero" kind:"opaque"` // panic, hang, miss, clash, fail, credential; empty: answer
 	Text string `json:"text,omitzero"`
 }
 
@@ -64,6 +64,11 @@ func (l *ledger) does(tool string) func(context.Context, gate.Permit, orders) (e
 		if err != nil {
 			return entered{}, err
 		}
+		if o.Do == "credential" { // it is fetched before anything is sent
+			if _, err := p.Credential(ctx, "bank", "password"); err != nil {
+				return entered{}, err
+			}
+		}
 		if err := l.arrive(arrival{"ledger." + tool, p.Person(), args.String()}); err != nil {
 			return entered{}, err
 		}
@@ -89,7 +94,8 @@ func (l *ledger) raw(_ context.Context, p gate.Permit, args gate.Raw) (gate.Cont
 		return gate.Content{}, err
 	}
 	content, err := canon.From(map[string]any{"content": []any{}, "structuredContent": args})
-	return gate.Content{Result: content}, err
+	_, failed := args.Member("failed")
+	return gate.Content{Result: content, Failed: failed}, err
 }
 
 func (l *ledger) arrive(a arrival) error {

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,13 +28,15 @@ func TestGatewayKilled(t *testing.T) {
 			<-time.After(5 * time.Millisecond)
 		}
 	}
-	wait("the server runs", func() bool { return len(readLines(filepath.Join(dir, "lists"))) == 1 })
+	wait("the server runs", func() bool { return len(readLines(filepath.Join(dir, "ready"))) == 1 })
 	pids := readLines(filepath.Join(dir, "pids"))
 	server, _ := strconv.Atoi(pids[0])
 	child, _ := strconv.Atoi(pids[1])
 	t.Cleanup(func() {
-		if p, err := os.FindProcess(child); err == nil {
-			_ = p.Kill() // the server's own child is not ours to end when we are gone
+		for _, pid := range []int{server, child} { // the server's own child nobody ends when the gateway is gone
+			if alive(pid) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
 		}
 	})
 	if err := gateway.Process.Kill(); err != nil {

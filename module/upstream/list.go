@@ -17,9 +17,9 @@ const (
 // left is a tool that is not offered, with the reason. Without a name it is about the list.
 type left struct{ name, reason string }
 
-// list asks for all tools, page by page. Of two with one name the first is taken, and of a list without end the beginning.
+// list asks for all tools, page by page. Of a list without end the beginning is taken.
 func (s *session) list(ctx context.Context) (all []definition, out []left, err error) {
-	seen, cursors := map[string]bool{}, map[string]bool{}
+	cursors := map[string]bool{}
 	cursor := ""
 	for range maxPages {
 		members := ""
@@ -41,10 +41,7 @@ func (s *session) list(ctx context.Context) (all []definition, out []left, err e
 				return all, append(out, left{"", fmt.Sprintf("it has more than %d tools; the others are left out", maxTools)}), nil
 			case err != nil:
 				out = append(out, left{tidy(d.remote), err.Error()})
-			case seen[d.remote]:
-				out = append(out, left{tidy(d.remote), "there is another tool of this name before it"})
 			default:
-				seen[d.remote] = true
 				all = append(all, d)
 			}
 		}

@@ -83,6 +83,7 @@ func playSDK() {
 type quirks struct {
 	mode, dir string
 	in        *bufio.Reader
+	greeted   bool
 }
 
 type message struct {
@@ -138,7 +139,13 @@ func (q *quirks) serve(m message, line string) {
 		q.initialize(m)
 	case "server/discover":
 		q.say(`{"jsonrpc":"2.0","id":%s,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}`, m.ID)
+	case "notifications/initialized":
+		q.greeted = true
 	case "tools/list":
+		if !q.greeted && q.mode != "modern" {
+			q.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":0,"message":"not initialized"}}`, m.ID)
+			return
+		}
 		count(q.dir, "lists", "list")
 		q.list(m)
 	case "tools/call":
@@ -315,11 +322,17 @@ func playGateway() {
 		panic(err)
 	}
 	kit := module.Kit{Name: "mcp", Source: store.Source{Dir: dir}, Migrate: true, Data: dir, Environ: []string{"PATH=" + os.Getenv("PATH")}}.Ready()
-	_, err = upstream.New(context.Background(), kit, upstream.Config{Servers: map[upstream.Name]upstream.Server{
+	u, err := upstream.New(context.Background(), kit, upstream.Config{Servers: map[upstream.Name]upstream.Server{
 		"far": {Command: []string{exe}, Env: map[string]string{playing: "stubborn", "PLAY_DIR": dir}},
 	}})
 	if err != nil {
 		panic(err)
 	}
+	for _, m := range u.Modules() {
+		for len(m.Tools()) == 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	count(dir, "ready", "ready") // the server has nothing more to write, so that a broken pipe cannot end it
 	select {}
 }

@@ -92,7 +92,8 @@ func (s *server) Tools() []gate.Tool {
 	return all
 }
 
-// offer takes the place of all tools before. It reports whether anything is different.
+// offer makes tools of definitions, in the place of all before; of two with one name the first is taken. It reports
+// whether anything is different.
 func (s *server) offer(definitions []definition, out []left) (changed bool) {
 	tools, names := map[string]*offered{}, map[string]bool{}
 	for _, d := range definitions {
@@ -139,6 +140,17 @@ func (s *server) make(name string, d definition) (o *offered, err error) {
 		return s.call(ctx, o, args)
 	})
 	return o, nil
+}
+
+// definitions are those of all tools that are offered.
+func (s *server) definitions() []definition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []definition
+	for _, o := range s.tools {
+		all = append(all, o.definition)
+	}
+	return all
 }
 
 // current reports whether a tool is still what it was when the call was let through.

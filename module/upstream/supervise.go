@@ -128,13 +128,16 @@ func (s *server) list(ctx context.Context, session *session) error {
 		default: // one is waiting already, and says the same
 		}
 	}
+	s.mu.Lock()
+	out = s.left
+	s.mu.Unlock()
 	for _, l := range out {
 		s.log.Warn("a tool of an upstream server is left out", "tool", l.name, "reason", l.reason)
 	}
 	if names := s.unknown(); len(names) > 0 {
 		s.log.Warn("the configuration names tools that the server does not have", "tools", names)
 	}
-	if err := s.book.see(ctx, definitions); err != nil {
+	if err := s.book.see(ctx, s.definitions()); err != nil {
 		// The tools are offered all the same: what may be called follows from the definitions, not from this table.
 		s.log.Error("the tools of an upstream server cannot be kept for the next start", "error", err)
 	}

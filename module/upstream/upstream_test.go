@@ -219,6 +219,9 @@ func TestOddDefinitions(t *testing.T) {
 	if n := len(w.status().LeftOut); n != 10 {
 		t.Errorf("%d are left out: %+v", n, w.status().LeftOut)
 	}
+	if r := w.review("twice").Tools; len(r) != 1 || !strings.Contains(r[0].Now.String(), "first") {
+		t.Errorf("of two tools with one name there is %+v", r)
+	}
 	ann := w.Person("ann", "far.a/b")
 	ann.MustCall("far.a/b", `{}`)
 	if got := w.noted("calls"); len(got) != 1 || got[0] != "a/b" {

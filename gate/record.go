@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/canon"
 	"gatehouse/outcome"
@@ -163,12 +164,14 @@ func (p *passage) fill(r *Row, o Outcome) {
 	}
 }
 
-// cut shortens what a client sent before it is logged.
+// cut makes what a client sent fit for the log: at most n bytes, UTF-8, and without U+0000, which PostgreSQL has no place
+// for. A row that cannot be stored would turn a refusal into something else.
 func cut(s string, n int) string {
-	if len(s) <= n {
+	s = s[:min(len(s), n)]
+	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
 		return s
 	}
-	return s[:n]
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // readsLog reports whether a tool reads the log itself: its rows keep the arguments and a count, or the log would copy

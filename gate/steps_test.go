@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/app"
 	"gatehouse/gate"
@@ -69,6 +70,21 @@ func TestHowACallEnds(t *testing.T) {
 				t.Errorf("rows, want one that says %s as %s:\n%s", tt.want, got.ID, gatetest.Print(rows))
 			}
 		})
+	}
+}
+
+// TestAnyNameIsARow: what a client calls a tool is written down whatever its bytes are.
+func TestAnyNameIsARow(t *testing.T) {
+	t.Parallel()
+	h, _ := house(t, gatetest.Config{})
+	ann := h.Person("ann", "probe.reads")
+	for _, name := range []string{"a\x00b", "\xff", "", strings.Repeat("é", 80), "\u202e.x"} {
+		mark := h.Mark()
+		o := ann.Call(name, `{}`)
+		rows := h.RowsSince(mark)
+		if o.Code != outcome.NotAllowed || len(rows) != 1 || !utf8.ValidString(rows[0].Tool) || strings.Contains(rows[0].Tool, "\x00") {
+			t.Errorf("%q: %s (%s)\n%s", name, o.Code, o.Reason, gatetest.Print(rows))
+		}
 	}
 }
 

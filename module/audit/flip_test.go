@@ -22,6 +22,9 @@ const flipsVariable = "GATEHOUSE_TEST_FLIPS"
 func TestFlippedBytesAreFound(t *testing.T) {
 	t.Parallel()
 	flips := 300
+	if testing.Short() {
+		flips = 50
+	}
 	if n, err := strconv.Atoi(os.Getenv(flipsVariable)); err == nil {
 		flips = n
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"gatehouse/outcome"
@@ -212,7 +213,28 @@ func (d mcpDoor) request(token, method, name, params string) (*http.Response, st
 		}
 		header.Set("Mcp-Session-Id", session)
 	}
-	return d.h.Send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":7,"method":"`+method+`","params":{`+meta+params+`}}`, header)
+	id := d.h.takeID()
+	defer d.h.giveID(id)
+	return d.h.Send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":`+strconv.Itoa(id)+`,"method":"`+method+`","params":{`+meta+params+`}}`, header)
+}
+
+// takeID gives the smallest JSON-RPC id that is not in use: calls that are made one after the other look alike, and of those
+// at the same time no two share one.
+func (h *House) takeID() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := 1
+	for h.ids[id] {
+		id++
+	}
+	h.ids[id] = true
+	return id
+}
+
+func (h *House) giveID(id int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.ids, id)
 }
 
 func (d mcpDoor) session(token string) (string, *http.Response, string) {
@@ -235,6 +257,16 @@ func (d mcpDoor) session(token string) (string, *http.Response, string) {
 		d.h.T.Fatalf("notifications/initialized: %d %s", res.StatusCode, body)
 	}
 	return s, res, body
+}
+
+// Session is the MCP session that a door with sessions has opened with a token; empty: none.
+func (h *House) Session(d Door, token string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m, ok := d.(mcpDoor); ok {
+		return h.sessions[m.revision+token]
+	}
+	return ""
 }
 
 // Send sends one HTTP request and reads the answer whole. The token is sent as it is, even if it is none.
@@ -264,6 +296,10 @@ func (h *House) Send(method, path, token, body string, header http.Header) (*htt
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		h.T.Fatalf("%s %s: %v", method, path, err)
+	}
+	if h.config.Received != nil {
+		_ = res.Header.Write(h.config.Received)
+		_, _ = h.config.Received.Write(b)
 	}
 	text := string(b)
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {

@@ -40,6 +40,8 @@ type Config struct {
 	Guards  []guard.Guard                 // further guards
 	Observe func(network, address string) // is told of every connection
 	Log     io.Writer                     // what the process logs; nil: nothing
+
+	Received io.Writer // gets every answer of [House.Send] and of the doors, headers and all
 }
 
 // House is a gateway in a test.
@@ -58,7 +60,8 @@ type House struct {
 	server   *http.Server
 	streams  func() error
 	client   *http.Client
-	mu       sync.Mutex // guards sessions
+	mu       sync.Mutex   // guards sessions and ids
+	ids      map[int]bool // JSON-RPC ids of requests under way
 	sessions map[string]string
 }
 
@@ -81,7 +84,7 @@ func Start(t testing.TB, c Config) *House {
 // TryStart is Start for tests in which the start fails.
 func TryStart(t testing.TB, c Config) (*House, error) {
 	t.Helper()
-	h := &House{T: t, Dir: t.TempDir(), Data: c.Data, config: c}
+	h := &House{T: t, Dir: t.TempDir(), Data: c.Data, config: c, ids: map[int]bool{}}
 	if h.Data == "" {
 		h.Data = filepath.Join(h.Dir, "data")
 	}

@@ -126,4 +126,3 @@ func (w *world) post(token, tool, args, key string) (status int, body string) {
 	res, body := w.Send(http.MethodPost, "/v1/tools/"+tool, token, args, header)
 	return res.StatusCode, body
 }
-

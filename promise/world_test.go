@@ -27,14 +27,18 @@ type world struct {
 
 func newWorld(t *testing.T, yaml string) *world {
 	t.Helper()
+	return newWorldWith(t, gatetest.Config{YAML: yaml})
+}
+
+func newWorldWith(t *testing.T, c gatetest.Config) *world {
+	t.Helper()
 	w := &world{
 		t: t, ledger: &ledger{}, sabot: &saboteur{}, log: &lockedBuffer{},
 		people: map[string]gatetest.Person{}, tokens: map[string]gatetest.Token{},
 	}
-	w.House = gatetest.Start(t, gatetest.Config{
-		YAML: yaml, Log: w.log, Parts: w.sabot.parts, Guards: []guard.Guard{sentry{w.sabot}},
-		Modules: map[string]app.Starter{"ledger": app.Start(w.ledger.start)},
-	})
+	c.Log, c.Parts, c.Guards = w.log, w.sabot.parts, []guard.Guard{sentry{w.sabot}}
+	c.Modules = map[string]app.Starter{"ledger": app.Start(w.ledger.start)}
+	w.House = gatetest.Start(t, c)
 	return w
 }
 

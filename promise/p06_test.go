@@ -1,0 +1,164 @@
+package promise_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"gatehouse/gatetest"
+	"gatehouse/outcome"
+)
+
+// file opens one of the house's databases past the gateway, as somebody with the disk in their hands.
+func (w *world) file(name string) *sql.DB {
+	w.t.Helper()
+	return openFile(w.t, filepath.Join(w.Data, name))
+}
+
+func openFile(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.ToSlash(path)+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// TestPromise_P6_TheIntentComesFirst: the downstream system itself looks into the log, over a connection of its own, before
+// it answers; it finds the intent of the call (T21).
+func TestPromise_P6_TheIntentComesFirst(t *testing.T) {
+	t.Parallel()
+	throughEveryDoor(t, "", func(t *testing.T, w *world, d gatetest.Door) {
+		ann := w.Person("ann", "ledger.write", "ledger.read")
+		db := w.file("audit.db")
+		look := func() (intents int, err error) {
+			err = db.QueryRowContext(t.Context(), `SELECT count(*) FROM intent WHERE body LIKE '%"tool":"ledger.write"%'`).Scan(&intents)
+			return intents, err
+		}
+		looked := 0
+		w.ledger.meanwhile(func(a arrival) error {
+			n, err := look()
+			if err == nil && a.tool == "ledger.write" && n != 1 {
+				err = fmt.Errorf("%d intents are durable", n)
+			}
+			looked++
+			return err
+		})
+		for range 3 {
+			if got := d.Call(ann.Token.Text, "ledger.write", `{"text":"a"}`); got.Code != outcome.OK {
+				t.Errorf("%s (%s), and the process says %s", got.Code, got.Reason, w.log)
+			}
+		}
+		if n, err := look(); looked != 3 || n != 0 || err != nil {
+			t.Errorf("the ledger looked %d times; %d intents are left (%v)", looked, n, err)
+		}
+	})
+}
+
+// TestPromise_P6_TheRowComesBeforeTheResult: whoever has a result finds its row at once, over another connection.
+func TestPromise_P6_TheRowComesBeforeTheResult(t *testing.T) {
+	t.Parallel()
+	throughEveryDoor(t, "", func(t *testing.T, w *world, d gatetest.Door) {
+		ann := w.Person("ann", "ledger.write", "ledger.read")
+		db := w.file("audit.db")
+		var all sync.WaitGroup
+		for i := range 40 {
+			all.Go(func() {
+				got := d.Call(ann.Token.Text, []string{"ledger.read", "ledger.write", "ledger.none"}[i%3], `{}`)
+				id, seq, _ := strings.Cut(got.ID, "-")
+				code := ""
+				err := db.QueryRowContext(t.Context(), `SELECT outcome FROM log WHERE id = ? AND seq = ?`, id, seq).Scan(&code)
+				if err != nil || code != got.Code.String() {
+					t.Errorf("%s was answered as %s, and its row says %q (%v)", got.ID, got.Code, code, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// TestPromise_P6_AClientThatLeaves gets no answer, and its call has its one row all the same.
+func TestPromise_P6_AClientThatLeaves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	ann := w.Person("ann", "ledger.read", "ledger.write")
+	for tool, want := range map[string]outcome.Code{"ledger.read": outcome.Cancelled, "ledger.write": outcome.Unknown} {
+		mark := w.Mark()
+		ctx, leave := context.WithCancel(t.Context())
+		w.ledger.meanwhile(func(arrival) error { leave(); return nil })
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://127.0.0.1/v1/tools/"+tool, strings.NewReader(`{"do":"hang"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+ann.Token.Text)
+		r.Header.Set("Content-Type", "application/json")
+		res, err := w.Do(r)
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: the client had an answer (%v)", tool, err)
+		}
+		var rows []gatetest.Row
+		for end := time.Now().Add(10 * time.Second); len(rows) == 0 && time.Now().Before(end); <-time.After(5 * time.Millisecond) {
+			rows = nil
+			for _, row := range w.RowsSince(mark) {
+				if !row.Operator {
+					rows = append(rows, row)
+				}
+			}
+		}
+		if len(rows) != 1 || rows[0].Outcome != want.String() {
+			t.Errorf("%s: rows, want one that says %s:\n%s", tool, want, gatetest.Print(rows))
+		}
+	}
+}
+
+// TestPromise_P6_UsesAreTakenExactly: a hundred calls at once, through all entries, with a token for thirteen uses (T5).
+func TestPromise_P6_UsesAreTakenExactly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	ann := w.Person("ann", "ledger.read", "ledger.write")
+	token := ann.Issue(map[string]any{"tools": []string{"ledger.read", "ledger.write"}, "max_uses": 13})
+	doors := w.Doors()
+	for _, d := range doors {
+		d.List(token.Text) // takes none
+		d.Call(token.Text, "ledger.destroy", `{}`)
+		d.Call(token.Text, "ledger.read", `{"no":1}`)
+	}
+	var ok, limited atomic.Int64
+	var all sync.WaitGroup
+	for i := range 100 {
+		all.Go(func() {
+			tool := []string{"ledger.read", "ledger.write"}[i%2]
+			switch got := doors[i%len(doors)].Call(token.Text, tool, `{}`); got.Code {
+			case outcome.OK:
+				ok.Add(1)
+			case outcome.Limited:
+				limited.Add(1)
+			default:
+				t.Errorf("%s (%s)", got.Code, got.Reason)
+			}
+		})
+	}
+	all.Wait()
+	if ok.Load() != 13 || limited.Load() != 87 || w.ledger.count() != 13 {
+		t.Errorf("%d ok, %d limited, %d arrived; want 13, 87, 13", ok.Load(), limited.Load(), w.ledger.count())
+	}
+	w.Restart() // the log is the truth: counters are read from it
+	if got := w.Doors()[0].Call(token.Text, "ledger.read", `{}`); got.Code != outcome.Limited {
+		t.Errorf("after a restart: %s", got.Code)
+	}
+}

@@ -219,9 +219,7 @@ type house struct{ w *world }
 
 func (house) Name() string { return "people" }
 
-var (
-	listKey, addKey, enableKey, downKey = gate.NewKey("test/list"), gate.NewKey("test/add"), gate.NewKey("test/enable"), gate.NewKey("test/down")
-)
+var listKey, addKey, enableKey, downKey = gate.NewKey("test/list"), gate.NewKey("test/add"), gate.NewKey("test/enable"), gate.NewKey("test/down")
 
 type echo struct {
 	Text string `json:"text,omitzero"`

@@ -53,8 +53,10 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/calls/1763871234567-3", "", "", 200, `calls.get {"call":"1763871234567-3"}`},
 		{"GET", "/v1/calls/5", "", "", 200, `calls.get {"call":"5"}`},
 		{"GET", "/v1/calls/%ff", "", "", 400, ``},
-		{"GET", "/v1/audit?outcome=ok&outcome=denied&newest=true&above=-1.5e3&agent=5&person=9007199254740993", "", "", 200,
-			`audit.search {"above":-1500,"agent":"5","newest":true,"outcome":["ok","denied"],"person":9007199254740993}`},
+		{
+			"GET", "/v1/audit?outcome=ok&outcome=denied&newest=true&above=-1.5e3&agent=5&person=9007199254740993", "", "", 200,
+			`audit.search {"above":-1500,"agent":"5","newest":true,"outcome":["ok","denied"],"person":9007199254740993}`,
+		},
 		{"GET", "/v1/audit?outcome=ok", "", "", 200, `audit.search {"outcome":["ok"]}`},
 		{"GET", "/v1/audit?newest=1", "", "", 400, `/newest`},
 		{"GET", "/v1/audit?newest=true,%22person%22:5", "", "", 400, `/newest`},

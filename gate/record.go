@@ -147,7 +147,8 @@ func (p *passage) row(code outcome.Code) *Row {
 // fill adds how the call ended.
 func (p *passage) fill(r *Row, o Outcome) {
 	r.Took = time.Since(p.began)
-	r.BytesIn, r.BytesOut = int64(max(len(p.request.Arguments), p.request.Canonical.Len())), int64(o.Result.Len())
+	// Of the arguments in the form that was checked: neither spelling nor entry makes a difference (P10).
+	r.BytesIn, r.BytesOut = int64(p.args.Len()), int64(o.Result.Len())
 	r.Payload.Result = o.Result
 	if !p.result.logged.IsZero() {
 		r.Payload.Result = p.result.logged

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gatehouse/gate"
 	"gatehouse/outcome"
 	"gatehouse/wire"
 )
@@ -37,6 +38,7 @@ type Reply struct {
 	ID     string // of the row
 	Result string // JSON
 	Faults []outcome.Fault
+	Cut    []gate.Redaction
 	Raw    string // all that was sent, for searches
 }
 
@@ -60,11 +62,13 @@ func (d restDoor) Call(token, tool, args string) Reply {
 		Reason string          `json:"reason"`
 		Result json.RawMessage `json:"result"`
 		Faults []outcome.Fault `json:"faults"`
+
+		Redactions []gate.Redaction `json:"redactions"`
 	}
 	if err := json.Unmarshal([]byte(body), &out); err != nil {
 		d.h.T.Fatalf("POST %s: %d %q is not JSON", tool, res.StatusCode, body)
 	}
-	r.ID, r.Reason, r.Result, r.Faults = out.ID, out.Reason, string(out.Result), out.Faults
+	r.ID, r.Reason, r.Result, r.Faults, r.Cut = out.ID, out.Reason, string(out.Result), out.Faults, out.Redactions
 	if res.StatusCode == http.StatusOK {
 		r.Code = outcome.OK
 		return r
@@ -133,6 +137,8 @@ func (d mcpDoor) Call(token, tool, args string) Reply {
 					Reason string          `json:"reason"`
 					ID     string          `json:"id"`
 					Faults []outcome.Fault `json:"faults"`
+
+					Redactions []gate.Redaction `json:"redactions"`
 				} `json:"io.gatehouse/outcome"`
 			} `json:"_meta"`
 		} `json:"result"`
@@ -152,10 +158,11 @@ func (d mcpDoor) Call(token, tool, args string) Reply {
 	}
 	o := out.Result.Meta.Outcome
 	code, ok := outcome.Parse(o.Code)
-	if !ok || (code == outcome.OK) == out.Result.IsError {
+	good := code == outcome.OK || code == outcome.Pending || code == outcome.Input
+	if !ok || good == out.Result.IsError {
 		d.h.T.Fatalf("%s %s: outcome %q with isError %v: %s", d.Title(), tool, o.Code, out.Result.IsError, body)
 	}
-	return Reply{code, o.Reason, o.ID, string(out.Result.Structured), o.Faults, body}
+	return Reply{code, o.Reason, o.ID, string(out.Result.Structured), o.Faults, o.Redactions, body}
 }
 
 func (d mcpDoor) List(token string) ([]string, outcome.Code) {

@@ -3,6 +3,7 @@ package promise_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ func (*ledger) Name() string { return "ledger" }
 
 // orders is what a test tells the ledger to do.
 type orders struct {
-	Do   string `json:"do,omitzero" kind:"opaque"` // panic, hang, miss, clash, fail, credential; empty: answer
+	Do   string `json:"do,omitzero" kind:"opaque"` // panic, hang, miss, clash, fail, credential, end as CODE; empty: answer
 	Text string `json:"text,omitzero"`
 }
 
@@ -71,6 +72,10 @@ func (l *ledger) does(tool string) func(context.Context, gate.Permit, orders) (e
 		}
 		if err := l.arrive(arrival{"ledger." + tool, p.Person(), args.String()}); err != nil {
 			return entered{}, err
+		}
+		if code, as := strings.CutPrefix(o.Do, "end as "); as {
+			c, _ := outcome.Parse(code)
+			return entered{}, c.Because("the ledger says %s", o.Text)
 		}
 		switch o.Do {
 		case "panic":

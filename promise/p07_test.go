@@ -1,0 +1,170 @@
+package promise_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gatehouse/app"
+	"gatehouse/config"
+)
+
+// TestPromise_P7_TheLogOnlyGrows: the database itself refuses to change or drop a row, whoever asks (T19).
+func TestPromise_P7_TheLogOnlyGrows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	ann := w.Person("ann", "ledger.read")
+	for _, d := range w.Doors() {
+		d.Call(ann.Token.Text, "ledger.read", `{"text":"a"}`)
+	}
+	before := w.Rows()
+	db := w.file("audit.db")
+	for _, statement := range []string{
+		`UPDATE log SET outcome = 'ok'`, `UPDATE log SET id = id + 1`, `DELETE FROM log`, `DELETE FROM log WHERE n = 1`,
+		`REPLACE INTO log SELECT * FROM log WHERE n = 1`, `INSERT OR REPLACE INTO log SELECT * FROM log WHERE n = 2`,
+		`INSERT INTO log SELECT * FROM log WHERE n = 1 ON CONFLICT DO UPDATE SET outcome = 'ok'`,
+		`INSERT INTO log SELECT id + 1000000000000, seq, n + 7, person, agent, tool, outcome, body, hash FROM log WHERE n = 1`,
+		`INSERT INTO log SELECT id, seq + 1, n, person, agent, tool, outcome, body, hash FROM log WHERE n = 1`,
+	} {
+		if _, err := db.ExecContext(t.Context(), statement); err == nil {
+			t.Errorf("the database takes %s", statement)
+		}
+	}
+	if after := w.Rows(); len(after) != len(before) {
+		t.Errorf("%d rows, before %d", len(after), len(before))
+	}
+	if r := verify(t, w.Data, ""); !r.OK {
+		t.Errorf("the log does not hold: %s", r.Fault)
+	}
+}
+
+// TestPromise_P7_VerifyFindsIt: whoever has the disk in their hands and knows the format can change the log, and offline
+// verification names the first row that is wrong.
+func TestPromise_P7_VerifyFindsIt(t *testing.T) {
+	t.Parallel()
+	head := filepath.Join(t.TempDir(), "head")
+	w := newWorld(t, fmt.Sprintf("audit: {head_file: %q}\n", head))
+	ann := w.Person("ann", "ledger.read", "ledger.write")
+	for range 5 {
+		for _, d := range w.Doors() {
+			d.Call(ann.Token.Text, "ledger.write", `{"text":"a"}`)
+			d.Call(ann.Token.Text, "ledger.destroy", `{}`)
+		}
+	}
+	w.Close() // which signs the last head
+	kept, err := os.ReadFile(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		change []string
+		head   bool  // a head that was kept elsewhere is at hand
+		want   int64 // number of the first row that is wrong; 0: it holds; -1: at the end
+	}{
+		{name: "untouched", want: 0},
+		{name: "untouched, with a head kept elsewhere", head: true, want: 0},
+		{name: "a refusal made a success", change: []string{`UPDATE log SET outcome = 'ok', body = replace(body, '"outcome":"not_allowed"', '"outcome":"ok"') WHERE n = 6 AND outcome = 'not_allowed'`}, want: 6},
+		{name: "a column alone", change: []string{`UPDATE log SET person = 7 WHERE n = 9`}, want: 9},
+		{name: "hashed anew", change: []string{`UPDATE log SET body = replace(body, '"count":1', '"count":2') WHERE n = 9`, "rehash 9"}, want: 10},
+		{name: "a row taken out", change: []string{`DELETE FROM log WHERE n = 9`}, want: 10},
+		{name: "a row taken out, and the rest counted anew", change: []string{`DELETE FROM log WHERE n = 9`, `UPDATE log SET n = n - 1 WHERE n > 9`}, want: 9},
+		{name: "a payload changed", change: []string{`UPDATE payload SET sealed = zeroblob(length(sealed)) WHERE (id, seq) = (SELECT id, seq FROM log WHERE n = 9)`}, want: 9},
+		{name: "a payload gone", change: []string{`DELETE FROM payload WHERE (id, seq) = (SELECT id, seq FROM log WHERE n = 9)`}, want: 9},
+		{name: "the tail cut", change: []string{`DELETE FROM log WHERE n > 20`}, want: -1},
+		{name: "the tail and its heads cut", change: []string{
+			`DELETE FROM log WHERE n > 20`, `DELETE FROM payload WHERE (id, seq) > (SELECT id, seq FROM log WHERE n = 20)`,
+			`UPDATE head SET n = 20, signed = '', last_id = (SELECT id FROM log WHERE n = 20), last_seq = (SELECT seq FROM log WHERE n = 20), hash = (SELECT hash FROM log WHERE n = 20)`,
+		}, head: true, want: -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := w.copyOf(t)
+			tamper(t, filepath.Join(dir, "audit.db"), tt.change)
+			text := ""
+			if tt.head {
+				text = string(kept)
+			}
+			r := verify(t, dir, text)
+			switch {
+			case r.OK != (tt.want == 0):
+				t.Errorf("holds %v (%s), %s; %d payloads opened (%s)", r.OK, r.Fault, r.Vouches, r.Opened, r.Sealed)
+			case tt.want > 0 && r.Fault.N != tt.want:
+				t.Errorf("names row number %d (%s), want %d", r.Fault.N, r.Fault, tt.want)
+			case tt.want > 0 && r.Fault.Row == "":
+				t.Errorf("names no row: %s", r.Fault)
+			}
+		})
+	}
+}
+
+// verify is what gatehouse audit verify does.
+func verify(t *testing.T, dir, head string) app.LogReport {
+	t.Helper()
+	r, err := app.VerifyLog(context.Background(), config.Default(dir), head, nil)
+	if err != nil {
+		t.Fatalf("verifying %s: %v", dir, err)
+	}
+	return r
+}
+
+// copyOf copies the closed data folder.
+func (w *world) copyOf(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(dir, os.DirFS(w.Data)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "keys", "master.json"), 0o600); err != nil { // copying opens it to everybody
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// tamper changes a copy with the triggers out of the way, and puts them back, since without them the log is not even opened.
+// "rehash N" gives row N the hash of its new text.
+func tamper(t *testing.T, path string, changes []string) {
+	t.Helper()
+	db := openFile(t, path)
+	rows, err := db.QueryContext(t.Context(), `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var drop, restore []string
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			t.Fatal(err)
+		}
+		drop, restore = append(drop, "DROP TRIGGER "+name), append(restore, text)
+	}
+	if err := rows.Err(); err != nil || len(drop) == 0 {
+		t.Fatal(drop, err)
+	}
+	for _, change := range slices.Concat(drop, changes, restore) {
+		if n, ok := strings.CutPrefix(change, "rehash "); ok {
+			body := ""
+			if err := db.QueryRowContext(t.Context(), `SELECT body FROM log WHERE n = `+n).Scan(&body); err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256([]byte(body))
+			change = `UPDATE log SET hash = x'` + hex.EncodeToString(sum[:]) + `' WHERE n = ` + n
+		}
+		res, err := db.ExecContext(t.Context(), change)
+		if err != nil {
+			t.Fatalf("%s: %v", change, err)
+		}
+		if n, err := res.RowsAffected(); slices.Contains(changes, change) && (err != nil || n == 0) {
+			t.Fatalf("%s changed %d rows (%v)", change, n, err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -137,14 +137,14 @@ func complain(errs io.Writer, err error) int {
 // hintsOf collects the hints of a chain of errors, the innermost first.
 func hintsOf(err error) []string {
 	var hints []string
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this walks the chain itself
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // this walks the chain itself
 		for _, e := range joined.Unwrap() {
 			hints = append(hints, hintsOf(e)...)
 		}
 	} else if inner := errors.Unwrap(err); inner != nil {
 		hints = hintsOf(inner)
 	}
-	if h, ok := err.(interface{ Hint() string }); ok { //nolint:errorlint // this walks the chain itself
+	if h, ok := err.(interface{ Hint() string }); ok { // this walks the chain itself
 		hints = append(hints, h.Hint())
 	}
 	return hints

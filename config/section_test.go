@@ -44,8 +44,8 @@ type module struct {
 	Inner    *inner                `yaml:"inner"`
 	Free     any                   `yaml:"free"`
 	Plain    string
-	Hidden   string `yaml:"-"`
-	unshown  string
+	Hidden   string                    `yaml:"-"`
+	unshown  string                    //nolint:unused // a field that is not exported is passed over
 	Sections map[string]config.Section `yaml:"sections"`
 }
 

@@ -16,6 +16,7 @@ const (
 	checkRow        check = "row"        // the row is durable before the result
 )
 
-var checks = []check{
+// checks are what Break of a build with the tag breakable can switch off.
+var checks = []check{ //nolint:unused // other builds have no use for it
 	checkCurrent, checkScope, checkPermission, checkSchema, checkUses, checkGuards, checkAsk, checkIntent, checkRow,
 }

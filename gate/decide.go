@@ -32,6 +32,7 @@ func (g *Gate) decide(_ context.Context, p *passage) error {
 		}
 		// There are no deciders yet: whoever waited would wait in vain, so the call is refused at once.
 		return outcome.Denied.Because("this call needs a human's approval, and nobody can decide here yet")
+	case Refuse:
 	}
 	return outcome.Denied.Because("%s", final.reason)
 }

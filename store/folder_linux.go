@@ -62,7 +62,7 @@ func mountedAs(dir string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = f.Close() }()
-	device := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)))
+	device := fmt.Sprintf("%d:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev))) //nolint:unconvert // on some processors Dev is shorter
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		mount, kind, ok := strings.Cut(lines.Text(), " - ")

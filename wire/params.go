@@ -115,7 +115,7 @@ type Call struct {
 // ToolCall gives the call of a tools/call. The error is a [*Error] with [InvalidParams].
 func (f Frame) ToolCall() (Call, error) {
 	c := Call{Arguments: f.known.arguments, InputResponses: f.known.inputResponses}
-	ok := false
+	var ok bool
 	if c.Name, ok = f.known.name.Text(); !ok || c.Name == "" {
 		return Call{}, InvalidParams.Because("name must be a string that is not empty")
 	}

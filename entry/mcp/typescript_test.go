@@ -97,7 +97,7 @@ func TestTypeScriptOnBothSides(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the filesystem server did not start")
 		}
-		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // a foreign program starts in its own time
+		time.Sleep(20 * time.Millisecond) // a foreign program starts in its own time
 	}
 	url := serve(t, h)
 	for _, era := range []string{"sdk", "legacy", "modern"} {

@@ -49,7 +49,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it did not come to this: %s", what)
 		}
-		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // the database is real, and so is its time
+		time.Sleep(20 * time.Millisecond) // the database is real, and so is its time
 	}
 }
 

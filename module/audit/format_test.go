@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,7 +61,7 @@ func TestDocumentedRowsHold(t *testing.T) {
 		salt[i] = byte(i)
 	}
 	payload := strings.TrimSpace(block(t, page, "json"))
-	if sum := sha256.Sum256(append(salt, payload...)); hex.EncodeToString(sum[:]) != row.Commitment {
+	if sum := sha256.Sum256(slices.Concat(salt, []byte(payload))); hex.EncodeToString(sum[:]) != row.Commitment {
 		t.Errorf("the payload's commitment is %x, and the row says %s", sum, row.Commitment)
 	}
 	verifier, err := note.NewVerifier(strings.TrimSpace(block(t, page, "key")))

@@ -154,7 +154,7 @@ func filled(t *testing.T, source store.Source) *testLog {
 func fill(l *testLog, rows int) {
 	l.t.Helper()
 	for i := range rows {
-		effect := gate.Effect(gate.Reads)
+		effect := gate.Reads
 		if i%2 == 0 {
 			effect = gate.Writes
 		}

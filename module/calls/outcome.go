@@ -55,11 +55,11 @@ func decode(plain []byte) (*gate.Outcome, error) {
 	}
 	v, err := canon.ParseObject(line)
 	if err != nil {
-		return nil, fmt.Errorf("reading an outcome: %v", err)
+		return nil, fmt.Errorf("reading an outcome: %w", err)
 	}
 	var h header
 	if err := v.Decode(&h); err != nil {
-		return nil, fmt.Errorf("reading an outcome: %v", err)
+		return nil, fmt.Errorf("reading an outcome: %w", err)
 	}
 	code, ok := outcome.Parse(h.Code)
 	if !ok {
@@ -71,7 +71,7 @@ func decode(plain []byte) (*gate.Outcome, error) {
 	}
 	if len(result) > 0 {
 		if o.Result, err = canon.Parse(result); err != nil {
-			return nil, fmt.Errorf("reading a kept result: %v", err)
+			return nil, fmt.Errorf("reading a kept result: %w", err)
 		}
 	}
 	return o, nil

@@ -119,7 +119,7 @@ func wishesOf(grants map[string]string, of *person, tools gate.Directory) ([]wis
 		if w.tool, exists = tools.Find(name); exists {
 			w.name = w.tool.Name
 		}
-		known := true
+		var known bool
 		if w.decision, known = decisions[grants[name]]; grants[name] == "default" {
 			w.decision, known = w.tool.Default, true
 		}

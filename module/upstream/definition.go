@@ -38,7 +38,7 @@ func parseDefinition(v canon.Value) (definition, error) {
 	kept := []byte("{")
 	var d definition
 	for name, member := range v.Members {
-		good := true
+		var good bool
 		switch name {
 		case "name":
 			d.remote, good = member.Text()

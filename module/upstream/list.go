@@ -45,7 +45,8 @@ func (s *session) list(ctx context.Context) (all []definition, out []left, err e
 				all = append(all, d)
 			}
 		}
-		next, more := page.Member("nextCursor")
+		next, _ := page.Member("nextCursor")
+		var more bool
 		if cursor, more = next.Text(); !more || cursor == "" {
 			return all, out, nil
 		}

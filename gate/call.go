@@ -55,12 +55,14 @@ func (g *Gate) Call(ctx context.Context, c Caller, r Request) Outcome {
 	if p.err == nil {
 		p.err = g.through(ctx, p, g.act) // 6 and 7
 	}
-	g.guardAfter(ctx, p)                           // 8 results and errors alike; if it fails, both are withheld
+	if err := g.through(ctx, p, g.after); err != nil { // 8 results and errors alike; if it fails, both are withheld
+		p.result, p.err = result{}, err
+	}
 	return g.record(context.WithoutCancel(ctx), p) // 9
 }
 
 // steps are the lists that Call walks, in the order of the design.
-func (g *Gate) steps() (before, act []step) {
+func (g *Gate) steps() (before, act, after []step) {
 	return []step{
 		g.permit,    // 1 is there such a tool for this caller
 		g.canonical, // 2 strict arguments in one form, schema
@@ -70,6 +72,8 @@ func (g *Gate) steps() (before, act []step) {
 	}, []step{
 		g.claim, // 6 kept result, use taken, intent durable: nothing is dispatched before it
 		g.run,   // 7 the handler, with credentials from the vault
+	}, []step{
+		g.guardAfter, // 8
 	}
 }
 

@@ -49,11 +49,19 @@ func (g *Gate) claimResult(ctx context.Context, p *passage) error {
 	if err != nil {
 		return unavailable(err, "the kept results cannot be read; nothing was done")
 	}
+	if kept == nil {
+		p.claimed = &key
+	}
+	// Another call with the key may have run for long: what was permitted before the wait is asked again (P5).
+	if err := g.permit(ctx, p); err != nil {
+		return err
+	}
+	if err := g.decide(ctx, p); err != nil {
+		return err
+	}
 	if kept != nil {
 		p.kept, p.rule = kept, "kept result"
-		return nil
 	}
-	p.claimed = &key
 	return nil
 }
 
@@ -66,6 +74,7 @@ func unavailable(err error, reason string) error {
 		if outcome.Explain(err).Reason == "" {
 			return outcome.Unavailable.From(err, "%s; try again later", reason)
 		}
+	default:
 	}
 	return err
 }

@@ -33,3 +33,10 @@ func (s Schema) Loosened() (string, error) {
 
 // Resolve opens the following of links.
 var Resolve = resolve
+
+// Windows is how many minutes of refusals are counted now.
+func (g *Gate) Windows() int {
+	g.strangers.mu.Lock()
+	defer g.strangers.mu.Unlock()
+	return len(g.strangers.windows)
+}

@@ -34,14 +34,14 @@ type Config struct {
 
 // Gate is the door.
 type Gate struct {
-	parts       Parts
-	modules     []Module
-	guards      []guard.Guard
-	operatorKey secret.Text
-	limiter     *limiter
-	strangers   *strangers
-	log         *slog.Logger
-	before, act []step
+	parts              Parts
+	modules            []Module
+	guards             []guard.Guard
+	operatorKey        secret.Text
+	limiter            *limiter
+	strangers          *strangers
+	log                *slog.Logger
+	before, act, after []step
 
 	catalogue atomic.Pointer[catalogue]
 
@@ -72,7 +72,7 @@ func New(c Config) (*Gate, error) {
 	g.strangers = newStrangers(g.log, func(ctx context.Context, r *Row) (RowID, error) {
 		return g.parts.Log.Record(ctx, Ticket{}, r)
 	})
-	g.before, g.act = g.steps()
+	g.before, g.act, g.after = g.steps()
 	cat, err := newCatalogue(g.modules, g.guards)
 	if err != nil {
 		return nil, fmt.Errorf("listing the tools: %w", err)

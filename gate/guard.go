@@ -57,36 +57,48 @@ func (l *listed) at(pointer string) inspection {
 	return inspection{}
 }
 
-// guard is step 4: every string of the arguments is shown to the guards of its kind. A guard that fails refuses (P2).
-func (g *Gate) guard(ctx context.Context, p *passage) error {
+// guard is step 4: every string of the arguments is shown to the guards of its kind, and below an argument that is not
+// plain text the names of members too, which a tool might read as values. A guard that fails refuses (P2).
+func (g *Gate) guard(ctx context.Context, p *passage) (refusal error) {
 	if !on(checkGuards) {
 		return nil
 	}
-	var refusal error
 	p.args.Strings(func(pointer, text string) bool {
-		in := p.tool.at(pointer)
-		for _, one := range in.guards {
-			found, err := inspect(ctx, one, guard.Subject{
-				Stage: guard.Before, Tool: string(p.tool.name), Pointer: pointer,
-				Kind: in.Kind, Text: text, Root: in.Root, Resolve: resolve,
-			})
-			p.findings = append(p.findings, found...)
-			if err != nil {
-				p.rule = "guard:" + one.Name()
-				refusal = outcome.Blocked.From(err, "the %s guard could not judge %s; nothing was done", one.Name(), pointer)
-				return false
-			}
-			for _, f := range found {
-				if f.Action == guard.Block || f.Action == guard.Cut {
-					p.rule = "guard:" + f.Guard
-					refusal = outcome.Blocked.Because("%s: %s", f.Pointer, f.Reason)
-					return false
-				}
-			}
+		refusal = p.judge(ctx, p.tool.at(pointer), pointer, text)
+		return refusal == nil
+	})
+	if refusal != nil {
+		return refusal
+	}
+	p.args.Names(func(pointer, name string) bool {
+		if in := p.tool.at(pointer[:strings.LastIndexByte(pointer, '/')]); in.Kind != guard.Text {
+			refusal = p.judge(ctx, in, pointer, name)
 		}
-		return true
+		return refusal == nil
 	})
 	return refusal
+}
+
+// judge shows one text to the guards of its argument.
+func (p *passage) judge(ctx context.Context, in inspection, pointer, text string) error {
+	for _, one := range in.guards {
+		found, err := inspect(ctx, one, guard.Subject{
+			Stage: guard.Before, Tool: string(p.tool.name), Pointer: pointer,
+			Kind: in.Kind, Text: text, Root: in.Root, Resolve: resolve,
+		})
+		p.findings = append(p.findings, found...)
+		if err != nil {
+			p.rule = "guard:" + one.Name()
+			return outcome.Blocked.From(err, "the %s guard could not judge %s; nothing was done", one.Name(), pointer)
+		}
+		for _, f := range found {
+			if f.Action == guard.Block || f.Action == guard.Cut {
+				p.rule = "guard:" + f.Guard
+				return outcome.Blocked.Because("%s: %s", f.Pointer, f.Reason)
+			}
+		}
+	}
+	return nil
 }
 
 // inspect asks one guard about one text. A panic is an error, and so is an answer that came too late.
@@ -138,27 +150,21 @@ func resolve(path string) (string, error) {
 
 // guardAfter is step 8: results and errors alike are shown to the guards. What they cut is gone before the log or the
 // agent sees it; if one fails, the result is withheld.
-func (g *Gate) guardAfter(ctx context.Context, p *passage) {
+func (g *Gate) guardAfter(ctx context.Context, p *passage) (err error) {
 	if p.tool == nil || len(p.tool.after) == 0 || p.kept != nil {
-		return
+		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
 	if p.err != nil {
 		e := *outcome.Explain(p.err)
 		p.redactFault(ctx, &e)
-		return
+		return nil
 	}
-	cleaned, err := p.redact(ctx, p.result.value)
-	if err != nil {
-		p.result, p.err = result{}, err
-		return
+	if p.result.value, err = p.redact(ctx, p.result.value); err != nil || p.result.logged.IsZero() {
+		return err
 	}
-	p.result.value = cleaned
-	if !p.result.logged.IsZero() {
-		if p.result.logged, err = p.redact(ctx, p.result.logged); err != nil {
-			p.result, p.err = result{}, err
-		}
-	}
+	p.result.logged, err = p.redact(ctx, p.result.logged)
+	return err
 }
 
 // redact gives a value with every string cut as the guards ask.
@@ -200,9 +206,9 @@ func (p *passage) clean(ctx context.Context, pointer, text string) (string, erro
 			return "", outcome.Blocked.From(err, "it was carried out, but the %s guard could not judge the result, which is withheld", one.Name())
 		}
 		sort.Slice(found, func(i, j int) bool { return found[i].Start > found[j].Start })
-		upTo := len(text)
+		size, upTo := len(text), len(text)
 		for _, f := range found {
-			if f.Start < 0 || f.End > len(text) || f.Start > f.End {
+			if f.Start < 0 || f.End > size || f.Start > f.End {
 				return "", outcome.Blocked.Because("it was carried out, but the %s guard gave an impossible place; the result is withheld", one.Name())
 			}
 			switch f.Action {

@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/guard"
 	"gatehouse/module"
 	"gatehouse/outcome"
 )
@@ -53,7 +54,9 @@ func (p *probe) Tools() []gate.Tool {
 		gate.AccessControlled("writes", probeWrites, gate.Spec{Effect: gate.Writes, Deadline: time.Second}, p.run),
 		gate.AccessControlled("destroys", probeDestroys, gate.Spec{}, p.run),
 		gate.AccessControlled("slow", probeSlow, gate.Spec{Effect: gate.Reads, Deadline: time.Second}, p.run),
-		gate.AccessControlled("mcp", probeMCP, gate.Spec{Effect: gate.Reads, Input: loose, Output: strict}, p.mcp),
+		gate.AccessControlled("mcp", probeMCP, gate.Spec{
+			Effect: gate.Reads, Input: loose, Output: strict, Arguments: []gate.Argument{{Pointer: "/path", Kind: guard.Path}},
+		}, p.mcp),
 	}
 }
 

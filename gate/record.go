@@ -23,6 +23,7 @@ func (g *Gate) record(ctx context.Context, p *passage) Outcome {
 		g.log.Debug("a call was refused", "tool", p.request.Tool, "outcome", o.Code.String(), "error", p.err)
 	}
 	if !p.ticket.Admitted && refusal(o.Code) && !g.strangers.refused(p) {
+		g.settle(ctx, p, o)
 		return o // it stands in the summary row of this minute
 	}
 	if !on(checkRow) {
@@ -34,11 +35,12 @@ func (g *Gate) record(ctx context.Context, p *passage) Outcome {
 	if err != nil {
 		g.log.Error("the log cannot be written", "error", err)
 		g.settle(ctx, p, Outcome{})
+		g.tell(p) // the effect may be there although the row is not
 		return p.withheld()
 	}
 	o.ID = id
 	g.settle(ctx, p, o)
-	g.tell(p, o)
+	g.tell(p)
 	return o
 }
 
@@ -86,6 +88,11 @@ func refusal(c outcome.Code) bool {
 	return false
 }
 
+// passing reports whether a call that only read may end better the next time.
+func passing(c outcome.Code) bool {
+	return c == outcome.Cancelled || c == outcome.Timeout || c == outcome.Internal || c == outcome.Unavailable
+}
+
 // settle keeps the outcome for repeats with the same idempotency key, or gives the key back if nothing can have happened.
 func (g *Gate) settle(ctx context.Context, p *passage, o Outcome) {
 	if p.claimed == nil {
@@ -103,6 +110,8 @@ func (g *Gate) keepOrDrop(ctx context.Context, p *passage, o Outcome) (err error
 		err = g.parts.Results.Drop(ctx, *p.claimed)
 	case o.ID.IsZero() && p.ticket.Intent == 0:
 		err = g.parts.Results.Drop(ctx, *p.claimed) // nothing was changed and nothing was answered
+	case p.ticket.Intent == 0 && passing(o.Code):
+		err = g.parts.Results.Drop(ctx, *p.claimed) // repeating is what the key is for
 	case o.ID.IsZero():
 		// The row is not written: a repeat, also one that waits already, is told that it may have happened.
 		err = g.parts.Results.Keep(ctx, *p.claimed, p.withheld())

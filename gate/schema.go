@@ -1,12 +1,13 @@
 package gate
 
 import (
-	"encoding/json"
+	"encoding/json" //nolint:depguard // the schema library reads only through it, and what it reads is in canonical form
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
+	"math/big"
 	"reflect"
 	"slices"
 	"strconv"
@@ -24,8 +25,10 @@ import (
 type Schema struct{ s *schema }
 
 type schema struct {
-	raw      canon.Value
-	compiled *jsonschema.Resolved
+	raw        canon.Value
+	compiled   *jsonschema.Resolved
+	references *references // nil without any: then validating costs what schema and value are long
+	limits     bool        // it compares numbers with others
 }
 
 // maxSchemaNodes bounds what a foreign server can make us hold and walk.
@@ -48,6 +51,10 @@ func ParseSchema(raw []byte) (Schema, error) {
 	if nodes > maxSchemaNodes {
 		return Schema{}, fmt.Errorf("the schema has %d members, more than %d", nodes, maxSchemaNodes)
 	}
+	refs, err := readReferences(v)
+	if err != nil {
+		return Schema{}, err
+	}
 	var js jsonschema.Schema
 	if err := json.Unmarshal(v.Bytes(), &js); err != nil {
 		return Schema{}, fmt.Errorf("reading the schema: %w", err)
@@ -65,7 +72,19 @@ func ParseSchema(raw []byte) (Schema, error) {
 	if _, said := v.Lookup("/type"); said {
 		s.raw = v // kept as it was written
 	}
+	s.references, s.limits = refs, comparesNumbers(v)
 	return Schema{s}, nil
+}
+
+// comparesNumbers reports whether a keyword of the schema holds numbers against others.
+func comparesNumbers(v canon.Value) (found bool) {
+	for _, name := range v.Names {
+		switch name {
+		case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "const", "enum":
+			return true
+		}
+	}
+	return false
 }
 
 func compile(js *jsonschema.Schema) (*schema, error) {
@@ -78,7 +97,7 @@ func compile(js *jsonschema.Schema) (*schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compiling the schema: %w", err)
 	}
-	return &schema{raw, compiled}, nil
+	return &schema{raw: raw, compiled: compiled}, nil
 }
 
 func (s *schema) text() string {
@@ -212,15 +231,54 @@ func (s *schema) check(v canon.Value) []outcome.Fault {
 	if err != nil {
 		return []outcome.Fault{{Problem: "it cannot be read"}}
 	}
+	if s.references != nil && s.references.work(instance) > maxWork {
+		return []outcome.Fault{{Problem: "it is nested too deeply for this tool's schema"}}
+	}
+	if at, ok := inexact(v, ""); ok && s.limits {
+		return []outcome.Fault{{Path: at, Problem: "has more digits than can be compared with the limits of this tool's schema"}}
+	}
 	if s.compiled.Validate(instance) == nil {
 		return nil
 	}
-	// The validator stops at its first fault and names no place, so each part is asked by itself.
-	faults := faultsAt(s.compiled.Schema(), instance, "")
-	if len(faults) == 0 {
-		faults = []outcome.Fault{{Problem: "it does not fit the schema: see this tool's inputSchema"}}
+	// The validator stops at its first fault and names no place, so parts are asked by themselves.
+	s2 := search{alone: map[*jsonschema.Schema]*jsonschema.Resolved{}}
+	s2.at(s.compiled.Schema(), instance, "")
+	if len(s2.faults) == 0 {
+		return []outcome.Fault{{Problem: "it does not fit the schema: see this tool's inputSchema"}}
 	}
-	return faults
+	return s2.faults
+}
+
+// inexact finds a number that the validator sees as another one.
+func inexact(v canon.Value, at string) (place string, found bool) {
+	switch text := v.String(); {
+	case text == "" || !strings.ContainsAny(text, "0123456789"):
+		return "", false
+	case text[0] == '{':
+		v.Members(func(name string, m canon.Value) bool {
+			place, found = inexact(m, at+"/"+escapePointer(name))
+			return !found
+		})
+		return place, found
+	case text[0] == '[':
+		v.Elements(func(i int, e canon.Value) bool {
+			place, found = inexact(e, at+"/"+strconv.Itoa(i))
+			return !found
+		})
+		return place, found
+	case text[0] == '-' || text[0] >= '0' && text[0] <= '9':
+		x, err := plainNumber(text)
+		if err != nil {
+			return at, true
+		}
+		f, ok := x.(float64)
+		if !ok {
+			return "", false
+		}
+		same, err := canon.From(f)
+		return at, err != nil || same != v
+	}
+	return "", false
 }
 
 // plain gives the value as the validator wants it, with numbers as they were written.
@@ -274,8 +332,9 @@ func plainNext(d *jsontext.Decoder) (any, error) {
 	return nil, nil
 }
 
-// plainNumber gives a number as the validator compares it: integers of 64 bits exactly, all others as the nearest double.
-// (json.Number, which would be exact, it takes for a string.) Only the validator sees this; what runs keeps its digits.
+// plainNumber gives a number as the validator compares it: integers of 64 bits exactly, all others as the nearest double,
+// but never a fraction as an integer. (json.Number, which would be exact, it takes for a string.) Only the validator sees
+// this; what runs keeps its digits.
 func plainNumber(text string) (any, error) {
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return i, nil
@@ -283,46 +342,77 @@ func plainNumber(text string) (any, error) {
 	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return u, nil
 	}
-	return strconv.ParseFloat(text, 64)
+	f, err := strconv.ParseFloat(text, 64)
+	if f == math.Trunc(f) && strings.ContainsAny(text, ".-") && isFraction(text) {
+		f = math.Nextafter(f, math.Inf(1))
+	}
+	return f, err
 }
 
-const maxFaults = 20
+// isFraction reports whether a canonical number has digits after the point that its double lost.
+func isFraction(text string) bool {
+	r, ok := new(big.Rat).SetString(text)
+	return ok && !r.IsInt()
+}
 
-// faultsAt walks properties and items, where a place can be named, and asks the validator about each part.
-func faultsAt(js *jsonschema.Schema, x any, at string) []outcome.Fault {
-	var faults []outcome.Fault
+const (
+	maxFaults = 20 // that are named
+	maxAsked  = 64 // parts that the validator is asked about alone: each costs as much as the part's schema is long
+)
+
+// search looks for the places of faults.
+type search struct {
+	faults []outcome.Fault
+	asked  int
+	alone  map[*jsonschema.Schema]*jsonschema.Resolved // compiled once; nil: cannot stand alone
+}
+
+func (s *search) full() bool { return len(s.faults) >= maxFaults || s.asked >= maxAsked }
+
+func (s *search) add(at, problem string) {
+	if len(s.faults) < maxFaults {
+		s.faults = append(s.faults, outcome.Fault{Path: at, Problem: problem})
+	}
+}
+
+// at walks properties and items, where a place can be named, and asks the validator about each part in which no smaller
+// one is wrong.
+func (s *search) at(js *jsonschema.Schema, x any, at string) {
+	before := len(s.faults)
 	switch x := x.(type) {
 	case map[string]any:
 		for _, name := range js.Required {
 			if _, ok := x[name]; !ok {
-				faults = append(faults, outcome.Fault{Path: at + "/" + escapePointer(name), Problem: "is missing"})
+				s.add(at+"/"+escapePointer(name), "is missing")
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(x)) {
+			if s.full() {
+				return
+			}
 			below := at + "/" + escapePointer(name)
 			if sub := js.Properties[name]; sub != nil {
-				faults = append(faults, faultsAt(sub, x[name], below)...)
+				s.at(sub, x[name], below)
 			} else if closed(js) {
-				faults = append(faults, outcome.Fault{Path: below, Problem: "is not an argument of this tool"})
+				s.add(below, "is not an argument of this tool")
 			}
 		}
 	case []any:
 		if js.Items != nil {
 			for i, e := range x {
-				faults = append(faults, faultsAt(js.Items, e, at+"/"+strconv.Itoa(i))...)
+				if s.full() {
+					return
+				}
+				s.at(js.Items, e, at+"/"+strconv.Itoa(i))
 			}
 		}
 	}
-	if len(faults) > maxFaults {
-		return faults[:maxFaults]
+	if len(s.faults) > before || s.full() {
+		return
 	}
-	if len(faults) > 0 {
-		return faults
+	if problem := s.here(js, x); problem != "" {
+		s.add(at, problem)
 	}
-	if problem := faultHere(js, x); problem != "" {
-		return []outcome.Fault{{Path: at, Problem: problem}}
-	}
-	return nil
 }
 
 // closed reports whether the schema takes no other members than its properties.
@@ -330,13 +420,16 @@ func closed(js *jsonschema.Schema) bool {
 	return js.AdditionalProperties != nil && js.AdditionalProperties.Not != nil && len(js.PatternProperties) == 0
 }
 
-// faultHere says what is wrong with a value whose parts are good. References cannot be asked alone: then the whole is named.
-func faultHere(js *jsonschema.Schema, x any) string {
-	alone, err := js.CloneSchemas().Resolve(nil)
-	if err != nil {
-		return ""
+// here says what is wrong with a value whose parts are good. Schemas with references cannot be asked alone: then the whole
+// is named.
+func (s *search) here(js *jsonschema.Schema, x any) string {
+	alone, known := s.alone[js]
+	if !known {
+		alone, _ = js.CloneSchemas().Resolve(nil) // an error leaves nil
+		s.alone[js] = alone
 	}
-	if err := alone.Validate(x); err == nil {
+	s.asked++
+	if alone == nil || alone.Validate(x) == nil {
 		return ""
 	}
 	wanted := js.Types

@@ -95,6 +95,12 @@ func TestParseSchema(t *testing.T) {
 		{"empty", `{}`, ``},
 		{"draft-07", `{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}`, ``},
 		{"a reference inside", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x"}},"$defs":{"x":{"type":"string"}}}`, ``},
+		{"a tree that refers to itself", `{"type":"object","properties":{"l":{"$ref":"#"},"r":{"$ref":"#"}}}`, ``},
+		{"a circle in place", `{"type":"object","allOf":[{"$ref":"#"}]}`, `without end`},
+		{"a circle of a definition", `{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"$ref":"#/$defs/a"}}}`, `without end`},
+		{"a circle of two", `{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"anyOf":[{"$ref":"#/$defs/b"}]},"b":{"not":{"$ref":"#/$defs/a"}}}}`, `without end`},
+		{"a reference to nothing", `{"type":"object","properties":{"a":{"$ref":"#/$defs/x"}}}`, `refers to nothing`},
+		{"a reference that depends on who asks", `{"type":"object","properties":{"a":{"$dynamicRef":"#x"}}}`, `not followed`},
 		{"a reference to another document", `{"type":"object","properties":{"a":{"$ref":"http://127.0.0.1/x"}}}`, `compiling`},
 		{"an array", `{"type":"array"}`, `not of an object`},
 		{"object or null", `{"type":["object","null"]}`, `not of an object`},
@@ -110,6 +116,93 @@ func TestParseSchema(t *testing.T) {
 				t.Errorf("%s, want %q", got, tt.wantErr)
 			}
 		})
+	}
+}
+
+// TestWorkIsBounded: short schemas can ask for more than a lifetime of validation, by doubling or by what is sent.
+func TestWorkIsBounded(t *testing.T) {
+	t.Parallel()
+	doubling := `"d0":{"type":"string"}`
+	for i := 1; i <= 60; i++ {
+		doubling += fmt.Sprintf(`,"d%d":{"allOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]}`, i, i-1, i-1)
+	}
+	nested := func(depth int) string { return `{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}` }
+	twice := `{"type":"object","properties":{"a":{"$ref":"#/$defs/n"}},"$defs":{"n":{"anyOf":[{"type":"array","items":{"$ref":"#/$defs/n"}},{"items":{"$ref":"#/$defs/n"}}]}}}`
+	value := `{"type":"object","properties":{"a":{"$ref":"#/$defs/v"}},"$defs":{"v":{"anyOf":[{"type":["string","number","null"]},{"type":"array","items":{"$ref":"#/$defs/v"}},{"type":"object","additionalProperties":{"$ref":"#/$defs/v"}}]}}}`
+	for _, tt := range []struct{ name, schema, args, want string }{
+		{"doubling", `{"type":"object","properties":{"a":{"$ref":"#/$defs/d60"}},"$defs":{` + doubling + `}}`, `{"a":"x"}`, "nested too deeply"},
+		{"two ways down, not deep", twice, nested(8), ""},
+		{"two ways down, deep", twice, nested(60), "nested too deeply"},
+		{"any JSON value, deep", value, nested(60), ""},
+		{"any JSON value", value, `{"a":{"b":[1,{"c":null}]}}`, ""},
+	} {
+		s, err := gate.ParseSchema([]byte(tt.schema))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		v, err := canon.ParseObject([]byte(tt.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if faults := s.Check(v); len(faults) > 0 {
+			got = faults[0].Problem
+		}
+		if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestALongListOfFaultsIsCut: what is told, and what is looked at, does not grow with what was sent.
+func TestALongListOfFaultsIsCut(t *testing.T) {
+	t.Parallel()
+	s, err := gate.SchemaFor[mailArgs]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{
+		`{"subject":"x","to":[` + strings.TrimSuffix(strings.Repeat("1,", 100_000), ",") + `]}`,
+		`{"subject":7,"to":[` + strings.TrimSuffix(strings.Repeat(`"a",`, 100_000), ",") + `]}`,
+	} {
+		v, err := canon.ParseObject([]byte(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.Check(v)); n < 1 || n > 20 {
+			t.Errorf("%d faults", n)
+		}
+	}
+}
+
+// TestNoNumberPassesAsAnother: the validator computes with doubles; what it cannot see exactly it does not pass.
+func TestNoNumberPassesAsAnother(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		schema, number string
+		good           bool
+	}{
+		{`{"type":"integer"}`, `1.00000000000000000001`, false},
+		{`{"type":"number","maximum":1}`, `1.00000000000000000001`, false},
+		{`{"const":0.3}`, `0.30000000000000000001`, false},
+		{`{"enum":[1e30]}`, `1000000000000000000000000000001`, false},
+		{`{"type":"integer","maximum":18446744073709551615}`, `18446744073709551999`, false},
+		{`{"type":"integer","maximum":18446744073709551615}`, `18446744073709551615`, true},
+		{`{"type":"integer"}`, `12345678901234567890123`, true},
+		{`{"type":"number"}`, `0.12345678901234567890123`, true},
+		{`{"const":0.3}`, `0.3`, true},
+	} {
+		s, err := gate.ParseSchema([]byte(`{"type":"object","properties":{"n":` + tt.schema + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := canon.ParseObject([]byte(`{"n":` + tt.number + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if faults := s.Check(v); (len(faults) == 0) != tt.good {
+			t.Errorf("%s under %s: %v", tt.number, tt.schema, faults)
+		}
 	}
 }
 

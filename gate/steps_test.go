@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -224,6 +225,13 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 		if rows, calls := count(h.RowsSince(mark)); rows != 6 || calls != 100 {
 			t.Errorf("%d rows for %d failed authentications, want 6 and 100", rows, calls)
 		}
+		for i := range 1000 {
+			address := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 8), byte(i)})
+			_, _ = h.Gate.Authenticate(t.Context(), gate.Credential{Bearer: secret.New("st_x")}, gate.Origin{Entry: "rest", Address: address})
+		}
+		if n := h.Gate.Windows(); n > 100 {
+			t.Errorf("%d windows are open for a thousand addresses", n)
+		}
 		h.Close()
 	})
 }
@@ -295,6 +303,11 @@ func (w watchman) Inspect(_ context.Context, s guard.Subject) ([]guard.Finding, 
 		f.Action = guard.Mark
 	case strings.Contains(s.Text, "bad:ask"):
 		f.Action = guard.Ask
+	case strings.Contains(s.Text, "bad:two"):
+		f.Action, f.Start, f.End = guard.Cut, 0, len(s.Text)
+		g := f
+		g.Start = 2
+		return []guard.Finding{f, g}, nil
 	case strings.Contains(s.Text, "bad:far"):
 		f.Action, f.End = guard.Cut, 1000
 	case strings.Contains(s.Text, "bad:error"):
@@ -326,6 +339,7 @@ func TestGuards(t *testing.T) {
 				{"a bad:cut b", outcome.Blocked, outcome.OK, `{"list":["a [redacted:word]:cut b"],"text":"a [redacted:word]:cut b"}`},
 				{"bad:mark", outcome.OK, outcome.OK, `{"list":["bad:mark"],"text":"bad:mark"}`},
 				{"bad:ask", outcome.Denied, outcome.Blocked, ``},
+				{"bad:two", outcome.Blocked, outcome.OK, `{"list":["[redacted:word][redacted:word]"],"text":"[redacted:word][redacted:word]"}`},
 				{"bad:far", outcome.Blocked, outcome.Blocked, ``},
 				{"bad:error", outcome.Blocked, outcome.Blocked, ``},
 				{"bad:panic", outcome.Blocked, outcome.Blocked, ``},
@@ -348,7 +362,7 @@ func TestGuards(t *testing.T) {
 				if stage == guard.After && got.Result.String() != tt.result {
 					t.Errorf("%s: result %s, want %s", tt.text, got.Result, tt.result)
 				}
-				if stage == guard.After && want == outcome.OK && tt.text != "good" && fmt.Sprint(got.Redactions) != "[{word 2}]" {
+				if stage == guard.After && want == outcome.OK && tt.text != "good" && tt.text != "bad:two" && fmt.Sprint(got.Redactions) != "[{word 2}]" {
 					t.Errorf("%s: redactions %v", tt.text, got.Redactions)
 				}
 			}
@@ -359,5 +373,137 @@ func TestGuards(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// brokenLog refuses what a test says.
+type brokenLog struct {
+	gate.Log
+	admit, record atomic.Bool
+}
+
+func (l *brokenLog) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gate.Ticket, error) {
+	if l.admit.Load() {
+		return gate.Ticket{}, errors.New("disk full")
+	}
+	return l.Log.Admit(ctx, r, chain)
+}
+
+func (l *brokenLog) Record(ctx context.Context, t gate.Ticket, r *gate.Row) (gate.RowID, error) {
+	if l.record.Load() {
+		return gate.RowID{}, errors.New("disk full")
+	}
+	return l.Log.Record(ctx, t, r)
+}
+
+func broken(t *testing.T) (*gatetest.House, *probe, *brokenLog) {
+	t.Helper()
+	log := &brokenLog{}
+	h, p := house(t, gatetest.Config{Parts: func(parts gate.Parts) gate.Parts {
+		log.Log = parts.Log
+		parts.Log = log
+		return parts
+	}})
+	return h, p, log
+}
+
+// TestAKeyIsGivenBackWhateverBecomesOfTheRow: also when the refusal goes into the summary of the minute.
+func TestAKeyIsGivenBackWhateverBecomesOfTheRow(t *testing.T) {
+	t.Parallel()
+	h, _, log := broken(t)
+	ann := h.Person("ann", "probe.writes")
+	for range 70 {
+		ann.Call("probe.nothing", `{}`)
+	}
+	call := func() gate.Outcome {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		return h.Gate.Call(ctx, h.Caller(ann.Token), gate.Request{Tool: "probe.writes", IdempotencyKey: "k"})
+	}
+	log.admit.Store(true)
+	if o := call(); o.Code != outcome.Unavailable {
+		t.Errorf("a log that admits nothing: %s (%s)", o.Code, o.Reason)
+	}
+	log.admit.Store(false)
+	if o := call(); o.Code != outcome.OK {
+		t.Errorf("the key after the log was mended: %s (%s)", o.Code, o.Reason)
+	}
+}
+
+// TestPromise_P5_WhoWaitedIsAskedAgain: a repeat may wait as long as the first call runs; rights that went meanwhile count.
+func TestPromise_P5_WhoWaitedIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	h, p := house(t, gatetest.Config{})
+	ann := h.Person("ann", "probe.slow")
+	caller := h.Caller(ann.Token)
+	call := func(ctx context.Context) gate.Outcome {
+		return h.Gate.Call(ctx, caller, gate.Request{Tool: "probe.slow", Arguments: []byte(`{"do":"wait"}`), IdempotencyKey: "k"})
+	}
+	go call(t.Context())
+	<-p.waiting
+	second := make(chan gate.Outcome, 1)
+	go func() { second <- call(t.Context()) }()
+	h.Revoke(ann.Token)
+	if o := <-second; o.Code != outcome.NotAllowed {
+		t.Errorf("a repeat whose token went while it waited: %s (%s)", o.Code, o.Reason)
+	}
+	if n := p.reached.Load(); n != 1 {
+		t.Errorf("%d calls reached the handler", n)
+	}
+}
+
+func TestALostReadIsNotKept(t *testing.T) {
+	t.Parallel()
+	h, p := house(t, gatetest.Config{})
+	ann := h.Person("ann", "probe.reads")
+	ctx, leave := context.WithCancel(t.Context())
+	go func() { <-p.waiting; leave() }()
+	call := func(ctx context.Context, args string) gate.Outcome {
+		return h.Gate.Call(ctx, h.Caller(ann.Token), gate.Request{Tool: "probe.reads", Arguments: []byte(args), IdempotencyKey: "k"})
+	}
+	if o := call(ctx, `{"do":"wait"}`); o.Code != outcome.Cancelled {
+		t.Fatalf("%s (%s)", o.Code, o.Reason)
+	}
+	if o := call(t.Context(), `{}`); o.Code != outcome.OK {
+		t.Errorf("the key of a read that was lost: %s (%s)", o.Code, o.Reason)
+	}
+}
+
+// TestAStreamHearsOfARevocationWithoutARow: the right is gone although the row could not be written.
+func TestAStreamHearsOfARevocationWithoutARow(t *testing.T) {
+	t.Parallel()
+	h, _, log := broken(t)
+	ann := h.Person("ann", "probe.reads")
+	events := h.Gate.Watch(t.Context(), h.Caller(ann.Token))
+	log.record.Store(true)
+	if o := h.TryOperate("tokens.revoke", map[string]any{"token": ann.Token.ID}); o.Code != outcome.Unknown {
+		t.Fatalf("%s (%s)", o.Code, o.Reason)
+	}
+	log.record.Store(false)
+	select {
+	case e := <-events:
+		if !e.Ended {
+			t.Errorf("%+v", e)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the stream heard nothing")
+	}
+}
+
+// TestNamesBelowAPathAreJudged: a tool may read the names of members as paths.
+func TestNamesBelowAnArgumentAreJudged(t *testing.T) {
+	t.Parallel()
+	h, p := house(t, gatetest.Config{Guards: []guard.Guard{watchman{guard.Before}}})
+	ann := h.Person("ann", "probe.mcp")
+	for args, want := range map[string]outcome.Code{
+		`{"n":1,"path":{"bad":1}}`:           outcome.Blocked,
+		`{"n":1,"path":[{"x":{"a bad":1}}]}`: outcome.Blocked,
+		`{"n":1,"path":{"good":1}}`:          outcome.OK,
+		`{"bad":1,"n":1}`:                    outcome.OK, // the argument's own name is the schema's matter
+	} {
+		before := p.reached.Load()
+		if o := ann.Call("probe.mcp", args); o.Code != want || (p.reached.Load() > before) != (want == outcome.OK) {
+			t.Errorf("%s: %s (%s), want %s", args, o.Code, o.Reason, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -55,7 +56,22 @@ func (s *strangers) refused(p *passage) bool {
 
 // unauthenticated reports whether a failed authentication gets a row of its own.
 func (s *strangers) unauthenticated(row Row) bool {
-	return s.take(row, limitOf{window{address: "from " + row.Address}, strangersEach}, limitOf{window{}, strangersAll})
+	// The window of all comes first: once it is full no window is made for another address, so that strangers with many
+	// addresses fill neither the log nor the memory.
+	return s.take(row, limitOf{window{}, strangersAll}, limitOf{window{address: "from " + neighbours(row.Address)}, strangersEach})
+}
+
+// neighbours is what is counted as one address: of IPv6 the /64, which one machine usually has for itself.
+func neighbours(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || !a.Is6() || a.Is4In6() {
+		return address
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
 }
 
 type limitOf struct {

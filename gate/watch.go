@@ -96,7 +96,7 @@ func (g *Gate) visible(ctx context.Context, c Caller) []string {
 }
 
 // tell wakes all watchers after a call that may have changed rights.
-func (g *Gate) tell(p *passage, _ Outcome) {
+func (g *Gate) tell(p *passage) {
 	if p.tool != nil && p.ticket.Admitted && p.tool.spec.Effect != Reads && changesRights[p.tool.module] {
 		g.wake()
 	}

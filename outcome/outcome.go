@@ -100,8 +100,12 @@ func (c Code) From(cause error, format string, args ...any) *Error {
 	return &Error{Code: c, Reason: fmt.Sprintf(format, args...), cause: cause}
 }
 
-// WithFaults is Invalid with the place of each fault.
+// maxFaults is how many faults are told: an answer must not grow with what somebody sent.
+const maxFaults = 20
+
+// WithFaults is Invalid with the place of each fault, of the first twenty.
 func WithFaults(faults ...Fault) *Error {
+	faults = faults[:min(len(faults), maxFaults)]
 	e := &Error{Code: Invalid, Reason: "the arguments do not fit the tool's schema", Faults: faults}
 	if len(faults) == 1 {
 		e.Reason = faults[0].Problem

@@ -257,6 +257,42 @@ func until(l *bufio.Scanner, word string) bool {
 	return false
 }
 
+func TestStreamsOfOneTokenAreBounded(t *testing.T) {
+	t.Parallel()
+	h := gatetest.New(t, newEcho)
+	ann, bob := h.Person("ann", "echo.say"), h.Person("bob", "echo.say")
+	listen := func(token string) *http.Response {
+		return open(t, h, "POST", "/mcp", token,
+			`{"jsonrpc":"2.0","id":3,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
+			map[string]string{"Mcp-Protocol-Version": modern, "Mcp-Method": "subscriptions/listen"})
+	}
+	for i := range 65 {
+		res := listen(ann.Token.Text)
+		defer res.Body.Close()
+		if want := map[bool]int{true: http.StatusOK, false: http.StatusTooManyRequests}[i < 64]; res.StatusCode != want {
+			t.Fatalf("stream %d: %d, want %d", i+1, res.StatusCode, want)
+		}
+	}
+	res := listen(bob.Token.Text)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("another person's first stream: %d", res.StatusCode)
+	}
+}
+
+func TestTheDoorWithoutDiscovery(t *testing.T) {
+	t.Parallel()
+	h := gatetest.New(t, newEcho)
+	ann := h.Person("ann", "echo.say")
+	for _, path := range []string{"/mcp", "/t/mcp"} {
+		status, _, body := exchange(t, h, "POST", path, ann.Token.Text, call(`{"text":"x"}`),
+			map[string]string{"Mcp-Protocol-Version": modern, "Mcp-Method": "tools/call", "Mcp-Name": "echo__say"})
+		if status != http.StatusOK || !strings.Contains(body, `"code":"ok"`) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+}
+
 func TestOneModuleAlone(t *testing.T) {
 	t.Parallel()
 	h := gatetest.New(t, newEcho)

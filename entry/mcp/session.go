@@ -12,16 +12,17 @@ import (
 )
 
 const (
-	sessionsEach = 64               // sessions of one token
+	sessionsEach = 64               // sessions of one token, and as many open streams
 	idleTime     = 30 * time.Minute // after which a session is gone
 )
 
 // sessions are the legacy sessions of this process. They hold no rights: those are asked for on every request.
 type sessions struct {
-	mu    sync.Mutex // guards all below, and the fields of each session that say so
-	byID  map[[16]byte]*session
-	count map[gate.TokenID]int
-	swept time.Time
+	mu      sync.Mutex // guards all below, and the fields of each session that say so
+	byID    map[[16]byte]*session
+	count   map[gate.TokenID]int
+	streams map[gate.TokenID]int // that are open, in either era
+	swept   time.Time
 }
 
 // session is bound to a person and to the token that opened it.
@@ -37,7 +38,7 @@ type session struct {
 }
 
 func newSessions() *sessions {
-	return &sessions{byID: map[[16]byte]*session{}, count: map[gate.TokenID]int{}, swept: time.Now()}
+	return &sessions{byID: map[[16]byte]*session{}, count: map[gate.TokenID]int{}, streams: map[gate.TokenID]int{}, swept: time.Now()}
 }
 
 // open makes a session for a caller.
@@ -55,6 +56,23 @@ func (a *sessions) open(c gate.Caller) (*session, error) {
 	a.byID[s.id] = s
 	a.count[s.token]++
 	return s, nil
+}
+
+// stream counts an open stream of a token. It is false where the token has too many.
+func (a *sessions) stream(token gate.TokenID) (done func(), ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.streams[token] >= sessionsEach {
+		return nil, false
+	}
+	a.streams[token]++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.streams[token]--; a.streams[token] == 0 {
+			delete(a.streams, token)
+		}
+	}, true
 }
 
 // find gives the session if it is this caller's, else nil.

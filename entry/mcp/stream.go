@@ -16,6 +16,12 @@ const (
 // stream sends change notices until the client leaves, the caller's rights end, or the server stops. first is sent at
 // once; changed are the params of notifications/tools/list_changed, "" for none.
 func (h *Handler) stream(x *exchange, first []byte, changed string, s *session) {
+	done, ok := h.sessions.stream(x.caller.Token())
+	if !ok {
+		x.fail(http.StatusTooManyRequests, wire.InvalidRequest.Because("this token has %d open streams: close one", sessionsEach))
+		return
+	}
+	defer done()
 	ctx, cancel := context.WithCancel(x.r.Context())
 	defer cancel()
 	if s != nil {

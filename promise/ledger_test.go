@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/canon"
+	"gatehouse/egress"
 	"gatehouse/gate"
 	"gatehouse/module"
 	"gatehouse/outcome"
@@ -22,6 +23,7 @@ type ledger struct {
 	mu       sync.Mutex // guards all below
 	arrivals []arrival
 	during   func(arrival) error // what happens downstream before it answers; nil: nothing
+	out      *egress.Egress      // as every module has it
 }
 
 type arrival struct {
@@ -30,7 +32,12 @@ type arrival struct {
 	args   string // canonical
 }
 
-func (l *ledger) start(context.Context, module.Kit, struct{}) (*ledger, error) { return l, nil }
+func (l *ledger) start(_ context.Context, kit module.Kit, _ struct{}) (*ledger, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = kit.Egress
+	return l, nil
+}
 
 func (*ledger) Name() string { return "ledger" }
 

@@ -1,10 +1,12 @@
 package promise_test
 
 import (
+	"net"
 	"strings"
 	"sync"
 	"testing"
 
+	"gatehouse/egress"
 	"gatehouse/gatetest"
 )
 
@@ -30,10 +32,25 @@ func TestPromise_P11_Silent(t *testing.T) {
 	w.answerInEveryWay(dir, tools, ann, bob, short)
 	w.Restart()
 	w.Doors()[0].Call(ann.Token.Text, "ledger.read", `{"text":"http://192.0.2.1/ is only a word"}`)
+	// What a module dials is seen, or the silence would prove nothing.
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	to, err := egress.Configured("tcp://"+l.Addr().String(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := w.ledger.out.Dial(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
 	w.Close()
 	mu.Lock()
 	defer mu.Unlock()
-	if len(dialled) > 0 {
-		t.Errorf("it dialled %s", strings.Join(dialled, ", "))
+	if want := "tcp4 " + l.Addr().String(); strings.Join(dialled, ", ") != want {
+		t.Errorf("it dialled %q, want the module's own %q alone", strings.Join(dialled, ", "), want)
 	}
 }

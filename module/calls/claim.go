@@ -35,7 +35,11 @@ func (m *Module) Claim(ctx context.Context, key gate.ResultKey, digest canon.Dig
 	for {
 		f, mine := m.flights.enter(placeOf(key), digest)
 		if mine {
-			return m.claimFirst(ctx, key, digest, f)
+			kept, err := m.claimFirst(ctx, key, digest, f)
+			if code := outcome.Of(err); code == outcome.Timeout || code == outcome.Cancelled {
+				return nil, underWay(err) // the asker left in the middle of a look into the tables
+			}
+			return kept, err
 		}
 		if f.digest != digest {
 			return nil, otherArguments()
@@ -43,9 +47,13 @@ func (m *Module) Claim(ctx context.Context, key gate.ResultKey, digest canon.Dig
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return nil, outcome.Conflict.From(ctx.Err(), "the same call is still under way; ask again with the same key")
+			return nil, underWay(ctx.Err())
 		}
 	}
+}
+
+func underWay(cause error) error {
+	return outcome.Conflict.From(cause, "the same call is still under way; ask again with the same key")
 }
 
 // claimFirst claims as the one in this process who does. Unless the call is now the caller's, the others go on.
@@ -128,7 +136,7 @@ func (m *Module) lookAgain(ctx context.Context, row kept) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return outcome.Conflict.From(ctx.Err(), "the same call is still under way; ask again with the same key")
+		return underWay(ctx.Err())
 	}
 }
 

@@ -21,12 +21,10 @@ type tour struct {
 	client   *client
 	operator *app.Operator
 
-	ada, ben       int64 // an administrator, and the person for whom the agents act
-	broad          token // of an agent that may do all that Ben may
-	steps, wrong   int
-	rows           []string // ids of the rows of the tour's own calls
-	filesBefore    int
-	firstCallAfter time.Duration
+	ada, ben     int64 // an administrator, and the person for whom the agents act
+	broad        token // of an agent that may do all that Ben may
+	steps, wrong int
+	rows         []string // ids of the rows of the tour's own calls
 }
 
 type token struct {

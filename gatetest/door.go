@@ -189,7 +189,7 @@ func (d mcpDoor) List(token string) ([]string, outcome.Code) {
 }
 
 // endedBefore reports whether a request ended before it was read, and with which code.
-func endedBefore(res *http.Response) (outcome.Code, bool) {
+func endedBefore(res Answer) (outcome.Code, bool) {
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
 		return outcome.Unauthenticated, true
@@ -200,7 +200,7 @@ func endedBefore(res *http.Response) (outcome.Code, bool) {
 }
 
 // request sends one JSON-RPC request in the door's revision; a legacy session is opened once for each token.
-func (d mcpDoor) request(token, method, name, params string) (*http.Response, string) {
+func (d mcpDoor) request(token, method, name, params string) (Answer, string) {
 	d.h.T.Helper()
 	header := http.Header{"Mcp-Protocol-Version": {d.revision}}
 	meta := ""
@@ -244,13 +244,13 @@ func (h *House) giveID(id int) {
 	delete(h.ids, id)
 }
 
-func (d mcpDoor) session(token string) (string, *http.Response, string) {
+func (d mcpDoor) session(token string) (string, Answer, string) {
 	d.h.T.Helper()
 	d.h.mu.Lock()
 	defer d.h.mu.Unlock()
 	key := d.revision + token
 	if s := d.h.sessions[key]; s != "" {
-		return s, nil, ""
+		return s, Answer{}, ""
 	}
 	res, body := d.h.Send(http.MethodPost, "/mcp", token, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"`+d.revision+
 		`","capabilities":{},"clientInfo":{"name":"gatetest","version":"1"}}}`, nil)
@@ -277,7 +277,7 @@ func (h *House) Session(d Door, token string) string {
 }
 
 // Send sends one HTTP request and reads the answer whole. The token is sent as it is, even if it is none.
-func (h *House) Send(method, path, token, body string, header http.Header) (*http.Response, string) {
+func (h *House) Send(method, path, token, body string, header http.Header) (Answer, string) {
 	h.T.Helper()
 	r, err := http.NewRequestWithContext(h.T.Context(), method, "http://127.0.0.1"+path, bytes.NewReader([]byte(body)))
 	if err != nil {
@@ -299,7 +299,7 @@ func (h *House) Send(method, path, token, body string, header http.Header) (*htt
 	if err != nil {
 		h.T.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		h.T.Fatalf("%s %s: %v", method, path, err)
@@ -312,7 +312,13 @@ func (h *House) Send(method, path, token, body string, header http.Header) (*htt
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		text = lastEvent(text)
 	}
-	return res, text
+	return Answer{res.StatusCode, res.Header}, text
+}
+
+// Answer is what stood before the body of an HTTP response, which was read whole.
+type Answer struct {
+	StatusCode int
+	Header     http.Header
 }
 
 // lastEvent gives the data of the last message of an event stream: the answer.

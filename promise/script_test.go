@@ -267,7 +267,7 @@ func (s *script) restarts(string) error {
 func (s *script) want(rest string) error {
 	code, text, _ := strings.Cut(rest, " ")
 	if s.reply.Code.String() != code || !strings.Contains(s.reply.Reason, text) {
-		return fmt.Errorf("got %s (%s)\n%s", s.reply.Code, s.reply.Reason, s.reply.Raw)
+		return fmt.Errorf("got %s (%s)\n%s", s.reply.Code.String(), s.reply.Reason, s.reply.Raw)
 	}
 	return nil
 }

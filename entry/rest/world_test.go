@@ -312,7 +312,7 @@ func (r *results) Drop(_ context.Context, k gate.ResultKey) error {
 // addresses is a guard that cuts ann@example.org out of results.
 type addresses struct{}
 
-func (addresses) Name() string { return "addresses" }
+func (addresses) Name() string                           { return "addresses" }
 func (addresses) Looks(s guard.Stage, k guard.Kind) bool { return s == guard.After && k == guard.Text }
 
 func (addresses) Inspect(_ context.Context, s guard.Subject) ([]guard.Finding, error) {

@@ -126,10 +126,11 @@ func TestPromise_P6_AClientThatLeaves(t *testing.T) {
 	}
 }
 
-// TestPromise_P6_UsesAreTakenExactly: a hundred calls at once, through all entries, with a token for thirteen uses (T5).
+// TestPromise_P6_UsesAreTakenExactly: a hundred calls at once, through all entries, with a token for thirteen uses (T5). All
+// of them have seen that a use is left before the first one takes it.
 func TestPromise_P6_UsesAreTakenExactly(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "")
+	w := newWorld(t, "limits: {in_flight: 200}\n")
 	ann := w.Person("ann", "ledger.read", "ledger.write")
 	token := ann.Issue(map[string]any{"tools": []string{"ledger.read", "ledger.write"}, "max_uses": 13})
 	doors := w.Doors()
@@ -138,9 +139,23 @@ func TestPromise_P6_UsesAreTakenExactly(t *testing.T) {
 		d.Call(token.Text, "ledger.destroy", `{}`)
 		d.Call(token.Text, "ledger.read", `{"no":1}`)
 	}
+	const calls = 100
+	var gathered atomic.Int64
+	everybody := make(chan struct{})
+	wait := func() {
+		if gathered.Add(1) == calls {
+			close(everybody)
+		}
+		select {
+		case <-everybody:
+		case <-time.After(20 * time.Second):
+			t.Error("not all calls came so far")
+		}
+	}
+	w.sabot.between.Store(&wait)
 	var ok, limited atomic.Int64
 	var all sync.WaitGroup
-	for i := range 100 {
+	for i := range calls {
 		all.Go(func() {
 			tool := []string{"ledger.read", "ledger.write"}[i%2]
 			switch got := doors[i%len(doors)].Call(token.Text, tool, `{}`); got.Code {
@@ -154,6 +169,7 @@ func TestPromise_P6_UsesAreTakenExactly(t *testing.T) {
 		})
 	}
 	all.Wait()
+	w.sabot.between.Store(nil)
 	if ok.Load() != 13 || limited.Load() != 87 || w.ledger.count() != 13 {
 		t.Errorf("%d ok, %d limited, %d arrived; want 13, 87, 13", ok.Load(), limited.Load(), w.ledger.count())
 	}

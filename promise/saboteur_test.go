@@ -28,6 +28,7 @@ type saboteur struct {
 	broken   string
 	how      string // error or panic
 	admitted atomic.Int64
+	between  atomic.Pointer[func()] // called when a use was left and before it is taken; nil: nothing
 }
 
 func (s *saboteur) breaks(what, how string) {
@@ -100,7 +101,11 @@ func (b brokenLog) Left(ctx context.Context, chain []gate.Link) error {
 	if err := b.s.at("log.left"); err != nil {
 		return err
 	}
-	return b.Log.Left(ctx, chain)
+	err := b.Log.Left(ctx, chain)
+	if between := b.s.between.Load(); between != nil {
+		(*between)()
+	}
+	return err
 }
 
 func (b brokenLog) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gate.Ticket, error) {

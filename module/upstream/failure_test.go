@@ -3,8 +3,11 @@ package upstream_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -289,6 +292,53 @@ func TestSecretsStayInside(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSecretsInDefinitions: a tool that is described with a secret is not offered, and the secret is kept nowhere (P9).
+func TestSecretsInDefinitions(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	w := enter(t, scene{mode: "secret definition", env: secretLines(t), lines: classified, data: data}).ready()
+	status := w.status()
+	var out []string
+	for _, l := range status.LeftOut {
+		out = append(out, l.Tool)
+		if l.Tool != "task [secret]" && l.Reason != "its definition holds a secret of its environment" {
+			t.Errorf("%s is left out because %s", l.Tool, l.Reason)
+		}
+	}
+	want := []string{"escaped", "is [secret]", "member", "output", "preset", "task [secret]", "told"}
+	if slices.Sort(out); !slices.Equal(out, want) || status.Tools != 2 {
+		t.Errorf("%d tools are offered, and left out are %q, want 2 and %q", status.Tools, out, want)
+	}
+	ann := w.Person("ann", "far.look")
+	ann.MustCall("far.look", `{}`)
+	places := map[string]string{
+		"servers.list":   w.Operate("servers.list", map[string]any{}).String(),
+		"servers.review": w.Operate("servers.review", map[string]any{"server": "far"}).String(),
+	}
+	for _, e := range w.Gate.Directory().All() {
+		places["the gate's "+string(e.Name)] = fmt.Sprintf("%+v", e)
+	}
+	w.Close()
+	err := filepath.WalkDir(data, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		places[path] = string(b)
+		return err
+	})
+	if _, kept := places[filepath.Join(data, "upstream.db")]; err != nil || !kept {
+		t.Fatalf("%d places, %v", len(places), err)
+	}
+	for place, text := range places {
+		for _, canary := range []string{apiKey, "AAAABBBB"} {
+			if strings.Contains(text, canary) {
+				t.Errorf("a secret stands in %s", place)
+			}
+		}
 	}
 }
 

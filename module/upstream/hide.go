@@ -59,3 +59,16 @@ func (s *server) conceal(v canon.Value) (canon.Value, error) {
 	}
 	return v.ReplaceStrings(func(_, text string) string { return s.hide(text) }), nil
 }
+
+// withoutSecrets leaves out each tool whose definition holds a secret of the program's environment: it would stand in
+// every list and in the table (P9). A definition with the secret cut out would be another than the server's.
+func (s *server) withoutSecrets(definitions []definition, out []left) (clean []definition, _ []left) {
+	for _, d := range definitions {
+		if v, err := s.conceal(d.value); err != nil || v != d.value {
+			out = append(out, left{tidy(s.hide(d.remote)), "its definition holds a secret of its environment"})
+			continue
+		}
+		clean = append(clean, d)
+	}
+	return clean, out
+}

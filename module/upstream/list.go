@@ -10,6 +10,8 @@ import (
 const (
 	maxPages = 100
 	maxTools = 5000
+	// maxTogether bounds the definitions of one server: they are kept in memory, in the table and in every list.
+	maxTogether = 16 << 20
 	// maxCursor bounds what we send back for a server.
 	maxCursor = 64 << 10
 )
@@ -17,9 +19,11 @@ const (
 // left is a tool that is not offered, with the reason. Without a name it is about the list.
 type left struct{ name, reason string }
 
-// list asks for all tools, page by page. Of a list without end the beginning is taken.
-func (s *session) list(ctx context.Context) (all []definition, out []left, err error) {
+// list asks for all tools, page by page. Of a list without end the beginning is taken. Names of tools that are left out
+// go through hide.
+func (s *session) list(ctx context.Context, hide func(string) string) (all []definition, out []left, err error) {
 	cursors := map[string]bool{}
+	room := maxTogether
 	cursor := ""
 	for range maxPages {
 		members := ""
@@ -40,8 +44,11 @@ func (s *session) list(ctx context.Context) (all []definition, out []left, err e
 			case len(all)+len(out) >= maxTools:
 				return all, append(out, left{"", fmt.Sprintf("it has more than %d tools; the others are left out", maxTools)}), nil
 			case err != nil:
-				out = append(out, left{tidy(d.remote), err.Error()})
+				out = append(out, left{tidy(hide(d.remote)), err.Error()})
+			case d.value.Len() > room:
+				return all, append(out, left{"", fmt.Sprintf("its definitions are longer than %d MiB together; the others are left out", maxTogether>>20)}), nil
 			default:
+				room -= d.value.Len()
 				all = append(all, d)
 			}
 		}

@@ -203,6 +203,22 @@ func (q *quirks) list(m message) {
 		return
 	case "odd":
 		tools = odd
+	case "heavy":
+		n := len(readLines(filepath.Join(q.dir, "lists")))
+		var page []string
+		for i := range 50 {
+			page = append(page, fmt.Sprintf(`{"name":"t%d-%d","description":"%s"}`, n, i, strings.Repeat("x", 200<<10)))
+		}
+		q.say(`{"jsonrpc":"2.0","id":%s,"result":{"tools":[%s],"nextCursor":"c%d"}}`, m.ID, strings.Join(page, ","), n)
+		return
+	case "secret definition":
+		key := os.Getenv("API_KEY")
+		tools = plain + strings.ReplaceAll(`,{"name":"told","description":"the key is KEY."},{"name":"preset","inputSchema":{"type":"object",`+
+			`"properties":{"key":{"type":"string","default":"KEY"}}}},{"name":"member","inputSchema":{"type":"object","properties":{"KEY":{}}}},`+
+			`{"name":"escaped","title":"ESC"},{"name":"is KEY"},{"name":"task KEY","execution":{"taskSupport":"required"}},`+
+			`{"name":"output","outputSchema":{"type":"object","description":"LINE"}}`, "KEY", key)
+		tools = strings.Replace(tools, "ESC", fmt.Sprintf(`\u%04x`, key[0])+key[1:], 1)
+		tools = strings.Replace(tools, "LINE", strings.Split(os.Getenv("LONG"), "\n")[1], 1)
 	case "modern":
 		if !strings.Contains(string(m.Params), `"io.modelcontextprotocol/protocolVersion":"2026-07-28"`) {
 			q.say(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32602,"message":"_meta is missing"}}`, m.ID)

@@ -118,10 +118,11 @@ func (s *server) listAgain(ctx context.Context, session *session) error {
 
 // list reads the tools, offers them, and keeps them for the next start.
 func (s *server) list(ctx context.Context, session *session) error {
-	definitions, out, err := session.list(ctx)
+	definitions, out, err := session.list(ctx, s.hide)
 	if err != nil {
 		return err
 	}
+	definitions, out = s.withoutSecrets(definitions, out)
 	if s.offer(definitions, out) {
 		select {
 		case s.changes <- struct{}{}:

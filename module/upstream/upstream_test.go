@@ -245,3 +245,16 @@ func TestEndlessLists(t *testing.T) {
 		})
 	}
 }
+
+// TestHeavyLists: each definition is short enough, all together are not.
+func TestHeavyLists(t *testing.T) {
+	t.Parallel()
+	w := enter(t, scene{mode: "heavy"}).ready()
+	s := w.status()
+	if s.Tools < 79 || s.Tools > 81 || len(s.LeftOut) != 1 || s.LeftOut[0].Tool != "" || !strings.Contains(s.LeftOut[0].Reason, "16 MiB") {
+		t.Errorf("%d tools, left out %+v", s.Tools, s.LeftOut)
+	}
+	if got := len(w.noted("lists")); got != 2 {
+		t.Errorf("%d pages were asked for, want 2: what comes then is not wanted", got)
+	}
+}

@@ -18,7 +18,7 @@ import (
 	"gatehouse/store/storetest"
 )
 
-// door is a gate with nothing behind it but the log. Who may what is written down in it; the log is real.
+// door is a gate with nothing behind it but the log and notes. Who may what is written down in it; the log is real.
 type door struct {
 	t     *testing.T
 	log   *testLog
@@ -36,7 +36,7 @@ func newDoor(t *testing.T, source store.Source) *door {
 	}
 	var err error
 	d.gate, err = gate.New(gate.Config{
-		Modules: []gate.Module{d.log}, OperatorKey: secret.New("the operator's"), Log: slog.New(slog.DiscardHandler),
+		Modules: []gate.Module{d.log, notes{}}, OperatorKey: secret.New("the operator's"), Log: slog.New(slog.DiscardHandler),
 		Parts: gate.Parts{Permissions: d, Tokens: d, Log: d.log, Vault: nowhere{d.log.sealer}, Results: nowhere{}},
 	})
 	if err != nil {
@@ -49,10 +49,24 @@ func newDoor(t *testing.T, source store.Source) *door {
 // token is a new token of a person, below others, that may do all that this gate has.
 func (d *door) token(id gate.TokenID, person gate.PersonID, above ...gate.TokenID) gate.Caller {
 	d.t.Helper()
-	scope := map[gate.ToolName]struct{}{"audit.search": {}, "audit.get": {}, "audit.verify": {}}
-	chain := []gate.Link{{Token: id, Version: 1, Scope: scope}}
+	return d.narrow(allTools, id, person, above...)
+}
+
+var allTools = []gate.ToolName{"audit.search", "audit.get", "audit.verify", "note.write", "note.read"}
+
+// narrow is a new token that may do less than those above it.
+func (d *door) narrow(tools []gate.ToolName, id gate.TokenID, person gate.PersonID, above ...gate.TokenID) gate.Caller {
+	d.t.Helper()
+	scope := func(tools []gate.ToolName) map[gate.ToolName]struct{} {
+		all := map[gate.ToolName]struct{}{}
+		for _, tool := range tools {
+			all[tool] = struct{}{}
+		}
+		return all
+	}
+	chain := []gate.Link{{Token: id, Version: 1, Scope: scope(tools)}}
 	for _, a := range above {
-		chain = append(chain, gate.Link{Token: a, Version: 1, Scope: scope})
+		chain = append(chain, gate.Link{Token: a, Version: 1, Scope: scope(allTools)})
 	}
 	shown := fmt.Sprint("st_", id)
 	d.links[shown], d.owner[id] = chain, person
@@ -104,6 +118,21 @@ func (d *door) Find(_ context.Context, shown secret.Text, _ netip.Addr) (*gate.B
 // Current implements gate.Tokens.
 func (d *door) Current(ctx context.Context, id gate.TokenID, from netip.Addr) (*gate.Bearer, error) {
 	return d.Find(ctx, secret.New(fmt.Sprint("st_", id)), from)
+}
+
+// notes are what the rows of these tests are about.
+type notes struct{}
+
+var noteWrite, noteRead = gate.NewKey("test/note-write"), gate.NewKey("test/note-read")
+
+func (notes) Name() string { return "note" }
+
+func (notes) Tools() []gate.Tool {
+	none := func(context.Context, gate.Permit, struct{}) (struct{}, error) { return struct{}{}, nil }
+	return []gate.Tool{
+		gate.AccessControlled("write", noteWrite, gate.Spec{Effect: gate.Reads}, none),
+		gate.AccessControlled("read", noteRead, gate.Spec{Effect: gate.Reads}, none),
+	}
 }
 
 // nowhere is a vault without credentials and a keeper of no results.
@@ -278,6 +307,9 @@ func TestGetGivesPayloadsToTheirOwnersAlone(t *testing.T) {
 			{"the root", d.token(root, ada), outcome.OK, true, ""},
 			{"the child", d.token(child, ada, root), outcome.OK, true, ""},
 			{"another child of the root", d.token(sibling, ada, root), outcome.OK, true, ""},
+			{"a child that may not call the tool", d.narrow([]gate.ToolName{"audit.get"}, 78, ada, root), outcome.OK, false, "may not call the tool"},
+			{"a child that may call another tool", d.narrow([]gate.ToolName{"audit.get", "note.read"}, 79, ada, root), outcome.OK, false, "may not call the tool"},
+			{"a child of little that may call it", d.narrow([]gate.ToolName{"audit.get", "note.write"}, 80, ada, root), outcome.OK, true, ""},
 			{"another token of ada", d.token(77, ada), outcome.OK, false, "another token"},
 			{"bob", d.token(9, bob), outcome.NotFound, false, ""},
 			{"an administrator", d.token(10, carol), outcome.OK, false, "not yours"},

@@ -72,7 +72,11 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 		return nil, err
 	}
 	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, log: kit.Log, uses: newUses()}
-	key, err := openKey(c.KeyFile, kit.Log)
+	end, err := m.rows.last(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: reading the last row: %w", err)
+	}
+	key, err := openKey(c.KeyFile, end.n, kit.Log)
 	if err != nil {
 		return nil, err
 	}

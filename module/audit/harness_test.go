@@ -89,6 +89,7 @@ type testLog struct {
 	source store.Source
 	sealer *sealer
 	config audit.Config
+	log    slog.Handler // nil: nobody reads it
 }
 
 func newLog(t testing.TB, source store.Source, change ...func(*audit.Config)) *testLog {
@@ -111,8 +112,12 @@ func (l *testLog) open() {
 }
 
 func (l *testLog) tryOpen() error {
+	handler := l.log
+	if handler == nil {
+		handler = slog.DiscardHandler
+	}
 	l.kit = module.Kit{
-		Name: "audit", Source: l.source, Migrate: true, Data: l.source.Dir, Log: slog.New(slog.DiscardHandler),
+		Name: "audit", Source: l.source, Migrate: true, Data: l.source.Dir, Log: slog.New(handler),
 	}.Ready()
 	m, err := audit.New(context.Background(), l.kit, l.config)
 	if err != nil {

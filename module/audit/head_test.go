@@ -3,6 +3,7 @@ package audit_test
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -71,6 +72,36 @@ func TestKeyIsPrivateAndStays(t *testing.T) {
 	l.open()
 	if got := l.PublicKey(); got == first {
 		t.Error("a key that is gone came back")
+	}
+}
+
+// TestAKeyThatIsGoneIsSaid: making the first key is news; making another for a log that has rows is a warning.
+func TestAKeyThatIsGoneIsSaid(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, storetest.SQLite(t))
+	for _, tt := range []struct {
+		name, want string
+		rows       int
+	}{
+		{"an empty log", "level=INFO msg=\"made the key", 0},
+		{"a log with a row", "level=WARN msg=\"the log has rows and there was no key", 1},
+	} {
+		for range tt.rows {
+			l.record(row(t, gate.Reads, outcome.OK))
+		}
+		l.close()
+		if err := os.Remove(l.config.KeyFile); err != nil {
+			t.Fatal(err)
+		}
+		var said strings.Builder
+		l.log = slog.NewTextHandler(&said, nil)
+		l.open()
+		l.close()
+		if !strings.Contains(said.String(), tt.want) {
+			t.Errorf("%s: the process log says %s, want %s", tt.name, said.String(), tt.want)
+		}
+		l.log = nil
+		l.open()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -30,13 +31,20 @@ type keyFile struct {
 	Public  string `json:"public"`
 }
 
+// maxKey is how large a key file may be. A key is about 300 bytes.
+const maxKey = 64 << 10
+
 // openKey reads the key that signs heads, or makes it. A log whose key is gone gets a new one: heads that were signed with
 // the old one can still be checked with the old public key, which is why a copy of it belongs beside heads kept elsewhere.
-func openKey(file string, log *slog.Logger) (*signingKey, error) {
-	text, err := os.ReadFile(file)
+// rows says how many rows the log has already, and so whether a missing key is worth a warning.
+func openKey(file string, rows int64, log *slog.Logger) (*signingKey, error) {
+	text, err := readKey(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		if text, err = makeKey(file); err == nil {
+		if text, err = makeKey(file); err == nil && rows == 0 {
 			log.Info("made the key that signs the heads of the log", "file", file)
+		} else if err == nil {
+			log.Warn("the log has rows and there was no key here to sign its heads, so a new one was made: heads that were signed with another key "+
+				"can be checked with its public key alone; if that key was taken away, do not trust what it signs from now on", "file", file, "rows", rows)
 		}
 	}
 	if err != nil {
@@ -59,6 +67,19 @@ func openKey(file string, log *slog.Logger) (*signingKey, error) {
 		return nil, fmt.Errorf("writing the log's public key: %w", err)
 	}
 	return &signingKey{signer, k.Public}, nil
+}
+
+// readKey reads a key file that nobody else can read or write.
+func readKey(file string) ([]byte, error) {
+	f, err := openPrivate(file)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKey+1))
+	if err == nil && len(text) > maxKey {
+		err = fmt.Errorf("%s is longer than a key: restore it from a backup", file)
+	}
+	return text, errors.Join(err, f.Close())
 }
 
 // PublicKeyFile is where the public key of a key file stands: a verifier key of a signed note, and a line end.

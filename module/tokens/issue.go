@@ -168,15 +168,39 @@ type wish struct {
 	faults []outcome.Fault
 }
 
+const (
+	// maxTools is far above what a house has.
+	maxTools = 5000
+	// maxFaults is what a reader can use. Each name in a list of megabytes would make one otherwise.
+	maxFaults = 20
+)
+
+// fault notes what is wrong, if there is not more than enough already.
 func (w *wish) fault(path, problem string, args ...any) {
+	if len(w.faults) == maxFaults {
+		return
+	}
 	w.faults = append(w.faults, outcome.Fault{Path: path, Problem: fmt.Sprintf(problem, args...)})
 }
+
+const (
+	maxNames = 5000 // tools that one token may name
+	maxTold  = 20   // faults that are looked for: an answer must not grow with what somebody sent
+)
 
 // takeTools takes canonical and exported names. A name that no tool has, and one that the parent may not call, are one
 // fault: whether a tool exists is not told to whom it is not shown. A wildcard is no tool's name.
 func (w *wish) takeTools(names []string, tools gate.Directory) {
 	w.tools = []gate.ToolName{}
+	if len(names) > maxTools {
+		w.fault("/tools", "has more than %d names", maxTools)
+		return
+	}
+	taken := make(map[gate.ToolName]bool, len(names))
 	for i, name := range names {
+		if len(w.faults) == maxFaults {
+			return
+		}
 		path := fmt.Sprintf("/tools/%d", i)
 		t, exists := tools.Find(name)
 		switch {
@@ -184,9 +208,10 @@ func (w *wish) takeTools(names []string, tools gate.Directory) {
 			w.fault(path, "is not the name of a tool")
 		case !exists || !w.parentMay(t.Name):
 			w.fault(path, "is not the name of a tool that this token may call")
-		case slices.Contains(w.tools, t.Name):
+		case taken[t.Name]:
 			w.fault(path, "names a tool for the second time")
 		default:
+			taken[t.Name] = true
 			w.tools = append(w.tools, t.Name)
 		}
 	}

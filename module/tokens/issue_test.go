@@ -116,6 +116,37 @@ func TestTheOperatorIssues(t *testing.T) {
 	}
 }
 
+// TestListsThatAreTooLong: a caller must not get more faults than can be read, however much is wrong.
+func TestListsThatAreTooLong(t *testing.T) {
+	t.Parallel()
+	h := open(t, storetest.SQLite(t))
+	ann := h.person("ann", "work.a", "tokens.issue")
+	root := h.root(ann, "work.a", "tokens.issue")
+	many := func(n int, name string) []string { return slices.Repeat([]string{name}, n) }
+	for _, tt := range []struct {
+		name  string
+		args  args
+		first string
+		most  int
+	}{
+		{"more names than tools can be", args{"tools": many(5001, "work.a")}, "/tools", 1},
+		{"megabytes of nothing", args{"tools": many(1_000_000, "")}, "/tools", 1},
+		{"as many as can be", args{"tools": many(5000, "")}, "/tools/0", 20},
+		{"one tool again and again", args{"tools": many(5000, "work.a")}, "/tools/1", 20},
+		{"networks", args{"tools": []string{}, "networks": many(100, "x")}, "/networks/0", 20},
+		{"all at once", args{"tools": many(30, ""), "networks": many(30, "x"), "rate": 0, "max_uses": 0}, "/tools/0", 20},
+	} {
+		tt.args["agent"] = "x"
+		for _, by := range []gate.Caller{h.operator, root.Caller} {
+			tt.args["person"] = ann
+			o := h.call(by, "tokens.issue", text(tt.args))
+			if o.Code != outcome.Invalid || len(o.Faults) != tt.most || o.Faults[0].Path != tt.first {
+				t.Errorf("%s: %s (%s) with %d faults, want %d from %s", tt.name, o.Code, o.Reason, len(o.Faults), tt.most, tt.first)
+			}
+		}
+	}
+}
+
 // TestAChildIsNeverWider is T4 for what is asked for outright; the property test finds the rest.
 func TestAChildIsNeverWider(t *testing.T) {
 	t.Parallel()

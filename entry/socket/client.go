@@ -15,6 +15,9 @@ import (
 	"gatehouse/outcome"
 )
 
+// handshakeTime is how long a client waits for a server that may have much to do.
+const handshakeTime = 5 * time.Second
+
 // Client makes calls on the socket of a server that runs. It is for one goroutine at a time.
 type Client struct {
 	c    *conn

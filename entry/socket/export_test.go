@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bytes"
+	"log/slog"
 	"net"
 
 	"gatehouse/gate"
@@ -29,6 +30,18 @@ func Translate(o gate.Outcome) (code, id string) {
 	r := translate(o)
 	return r.Code, r.ID
 }
+
+// Nuisance writes about connections without a proof.
+type Nuisance struct{ n nuisance }
+
+// NewNuisance writes to a log.
+func NewNuisance(log *slog.Logger) *Nuisance { return &Nuisance{nuisance{log: log}} }
+
+// Add is about one connection.
+func (n *Nuisance) Add(err error) { n.n.add(err) }
+
+// Close writes what is left.
+func (n *Nuisance) Close() { n.n.close() }
 
 type reader struct {
 	net.Conn

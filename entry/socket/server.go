@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	maxConns      = 32
-	handshakeTime = 5 * time.Second
+	maxConns     = 32              // that proved to be the operator's
+	maxStrangers = 32              // that proved nothing yet
+	proofTime    = 2 * time.Second // from the greeting to the proof
 )
 
 // Config says where the socket is.
@@ -36,10 +37,9 @@ type Server struct {
 	listener net.Listener
 	ctx      context.Context // ends calls when the server is closed
 	cancel   context.CancelFunc
-	places   chan struct{}
 	running  sync.WaitGroup
-	mu       sync.Mutex // guards conns, which is nil once closed
-	conns    map[net.Conn]struct{}
+	places   places
+	nuisance nuisance
 }
 
 // Listen opens the socket, in the place of one that an earlier process left. The caller holds the data folder's lock.
@@ -63,12 +63,11 @@ func Listen(ctx context.Context, g *gate.Gate, c Config) (*Server, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("closing the operator's socket to others: %w", err), l.Close())
 	}
-	s := &Server{
-		gate: g, log: c.Log, listener: l, places: make(chan struct{}, maxConns), conns: map[net.Conn]struct{}{},
-	}
+	s := &Server{gate: g, log: c.Log, listener: l, places: places{proven: map[net.Conn]struct{}{}}}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.nuisance.log = s.log
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Add(1) // Close waits for what only it can free
 	go func() {
@@ -91,74 +90,59 @@ func (s *Server) Serve() error {
 			}
 			return fmt.Errorf("taking a connection of the operator: %w", err)
 		}
-		select {
-		case s.places <- struct{}{}:
-		default:
-			s.log.Warn("too many connections on the operator's socket", "most", maxConns)
-			_ = c.Close()
-			continue
-		}
-		if !s.add(c) {
+		if !s.places.enter(c) {
 			_ = c.Close()
 			return nil
 		}
 		go func() {
-			defer s.running.Done()
-			defer s.drop(c)
-			if err := s.serve(newConn(c)); err != nil && !errors.Is(err, io.EOF) && s.ctx.Err() == nil {
-				s.log.Warn("a connection of the operator ended", "error", err)
-			}
+			defer s.places.leave(c)
+			s.serve(newConn(c))
 		}()
 	}
 }
 
-func (s *Server) add(c net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conns == nil {
-		return false
-	}
-	s.conns[c] = struct{}{}
-	s.running.Add(1)
-	return true
-}
-
-func (s *Server) drop(c net.Conn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
-	_ = c.Close()
-	<-s.places
-}
-
 // serve speaks with one client: proof first, then one call after the other.
-func (s *Server) serve(c *conn) error {
-	if err := c.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
-		return err
+func (s *Server) serve(c *conn) {
+	shown, origin, err := s.meet(c)
+	if err != nil {
+		if !errors.Is(err, io.EOF) && s.ctx.Err() == nil {
+			s.nuisance.add(err)
+		}
+		return
+	}
+	if err := s.calls(c, shown, origin); err != nil && !errors.Is(err, io.EOF) && s.ctx.Err() == nil {
+		s.log.Warn("a connection of the operator ended", "error", err)
+	}
+}
+
+// meet greets a stranger and takes the proof.
+func (s *Server) meet(c *conn) (shown gate.Credential, origin gate.Origin, err error) {
+	if err := c.SetDeadline(time.Now().Add(proofTime)); err != nil {
+		return shown, origin, err
 	}
 	nonce := make([]byte, 32)
 	if _, err := rand.Read(nonce); err != nil {
-		return err
+		return shown, origin, err
 	}
 	if err := c.send(hello{"socket", Version, hex.EncodeToString(nonce)}); err != nil {
-		return err
+		return shown, origin, err
 	}
 	var p proof
 	if err := c.greet(&p); err != nil {
 		if errors.Is(err, ErrVersion) {
 			err = errors.Join(err, c.send(welcome{Error: ErrVersion.Error()}))
 		}
-		return err
+		return shown, origin, err
 	}
-	shown := gate.Credential{Operator: &gate.OperatorProof{Nonce: nonce, MAC: unhex(p.MAC)}}
-	origin := gate.Origin{Entry: "socket", Peer: peerOf(c.Conn)}
+	shown = gate.Credential{Operator: &gate.OperatorProof{Nonce: nonce, MAC: unhex(p.MAC)}}
+	origin = gate.Origin{Entry: "socket", Peer: peerOf(c.Conn)}
 	if _, err := s.gate.Authenticate(s.ctx, shown, origin); err != nil {
-		return errors.Join(err, c.send(welcome{Error: "the proof is not good: operator.key changes at each start of serve"}))
+		return shown, origin, errors.Join(err, c.send(welcome{Error: "the proof is not good: operator.key changes at each start of serve"}))
 	}
-	if err := errors.Join(c.send(welcome{OK: true}), c.trust()); err != nil {
-		return err
+	if err := s.places.prove(c.Conn); err != nil {
+		return shown, origin, errors.Join(err, c.send(welcome{Error: outcome.Explain(err).Reason}))
 	}
-	return s.calls(c, shown, origin)
+	return shown, origin, errors.Join(c.send(welcome{OK: true}), c.trust())
 }
 
 // calls answers until the client leaves. Lines are read while a call runs, so that a client who leaves is noticed.
@@ -210,10 +194,16 @@ func (s *Server) call(ctx context.Context, c *conn, r request, shown gate.Creden
 	o := s.gate.Call(ctx, caller, gate.Request{Tool: gate.ToolName(r.Tool), Canonical: r.Arguments})
 	err = c.send(answer{r.ID, translate(o)})
 	if errors.Is(err, outcome.Invalid) {
-		o = gate.Outcome{Code: outcome.Internal, Reason: "the result is too long for the operator's socket; ask for less at a time", ID: o.ID}
-		err = c.send(answer{r.ID, translate(o)})
+		err = c.send(answer{r.ID, translate(shortened(o))})
 	}
 	return err
+}
+
+// shortened is an outcome that no line holds, without what makes it long. What became of the call stays as its row says.
+func shortened(o gate.Outcome) gate.Outcome {
+	reason := fmt.Sprintf("the call ended with %s, but what it gave is left out: it is longer than the operator's socket carries (%d MiB); ask for less at a time",
+		o.Code, MaxLine>>20)
+	return gate.Outcome{Code: o.Code, Reason: reason, RetryAfter: o.RetryAfter, ID: o.ID}
 }
 
 // translate writes an outcome as the protocol has it. Every code stands by its name.
@@ -226,18 +216,13 @@ func translate(o gate.Outcome) reply {
 
 // Close ends all connections and calls, and removes the socket.
 func (s *Server) Close() error {
-	s.mu.Lock()
-	if s.conns == nil {
-		s.mu.Unlock()
+	s.cancel() // first: what ends because of it is nothing to write about
+	if !s.places.close() {
 		return nil
 	}
-	for c := range s.conns {
-		_ = c.Close()
-	}
-	s.conns = nil
-	s.mu.Unlock()
-	s.cancel()
 	err := s.listener.Close()
+	s.places.inside.Wait()
 	s.running.Wait()
+	s.nuisance.close()
 	return err
 }

@@ -203,6 +203,16 @@ func (w *world) seen() []gate.Row {
 	return seen
 }
 
+// rowsOf gives the row of an outcome: ids count up from one.
+func (w *world) rowsOf(id gate.RowID) []gate.Row {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id.Seq < 1 || int(id.Seq) > len(w.rows) {
+		return nil
+	}
+	return w.rows[id.Seq-1 : id.Seq]
+}
+
 // eventually waits for what another goroutine does.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()

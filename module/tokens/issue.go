@@ -183,11 +183,6 @@ func (w *wish) fault(path, problem string, args ...any) {
 	w.faults = append(w.faults, outcome.Fault{Path: path, Problem: fmt.Sprintf(problem, args...)})
 }
 
-const (
-	maxNames = 5000 // tools that one token may name
-	maxTold  = 20   // faults that are looked for: an answer must not grow with what somebody sent
-)
-
 // takeTools takes canonical and exported names. A name that no tool has, and one that the parent may not call, are one
 // fault: whether a tool exists is not told to whom it is not shown. A wildcard is no tool's name.
 func (w *wish) takeTools(names []string, tools gate.Directory) {

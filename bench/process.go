@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -79,11 +78,10 @@ func tell(line string) { fmt.Println(line) }
 // serveUsage answers until the input ends.
 func serveUsage() {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		var r syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		cpu, err := processTime()
+		if err != nil {
 			return
 		}
-		cpu := time.Duration(r.Utime.Nano() + r.Stime.Nano())
 		tell(fmt.Sprint(int64(cpu), " ", resident()))
 	}
 }

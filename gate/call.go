@@ -18,6 +18,10 @@ type Request struct {
 	Arguments      []byte      // JSON as it came; empty is {}
 	Canonical      canon.Value // instead of Arguments, where the entry has parsed them already: a Value is always canonical
 	IdempotencyKey string      // "" is none
+
+	// Progress, if set, hears how far the call has come, while it runs: never two at a time, never after Call returned, at
+	// most ten a second. It must not wait for anyone.
+	Progress func(Progress)
 }
 
 // passage is one call on its way. It belongs to the goroutine that called Call.
@@ -41,6 +45,7 @@ type passage struct {
 	claimed  *ResultKey // step 6: to be kept or dropped
 	kept     *Outcome   // step 6: the outcome of the same call, made before
 	result   result     // step 7
+	progress *progress  // step 7; nil where nobody wants to hear of it
 	ended    atomic.Bool
 	err      error
 }

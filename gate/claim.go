@@ -84,6 +84,10 @@ func (g *Gate) run(ctx context.Context, p *passage) error {
 	ctx, cancel := context.WithTimeout(ctx, p.tool.spec.Deadline)
 	defer cancel()
 	defer p.ended.Store(true)
+	if p.request.Progress != nil {
+		p.progress = &progress{}
+		defer p.progress.end(p)
+	}
 	r, err := p.tool.run(ctx, Permit{p}, p.decoded)
 	if err != nil {
 		return p.afterEffect(ctx, err)

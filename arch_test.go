@@ -33,6 +33,7 @@ var rooms = map[string]string{
 	"module/*":        "gate module store egress outcome canon secret",
 	"module/upstream": "gate module store egress outcome canon secret wire",
 	"entry/*":         "gate outcome secret canon wire httpfront",
+	"telemetry":       "gate outcome",
 	"app":             "*",
 	"gatetest":        "*",
 	"cli":             "app config gate outcome secret demo",

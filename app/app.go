@@ -28,6 +28,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/config"
@@ -39,12 +40,18 @@ import (
 	"gatehouse/module"
 	"gatehouse/module/audit"
 	"gatehouse/module/calls"
+	"gatehouse/module/house"
 	"gatehouse/module/people"
 	"gatehouse/module/tokens"
 	"gatehouse/module/vault"
+	"gatehouse/outcome"
 	"gatehouse/secret"
 	"gatehouse/store"
+	"gatehouse/telemetry"
 )
+
+// lastSpans is how long an end waits for the collector of spans.
+const lastSpans = 3 * time.Second
 
 // lockWait is how long a start waits for another process to leave the data folder.
 const lockWait = 5 * time.Second
@@ -73,6 +80,9 @@ type App struct {
 	log      *slog.Logger
 	operator secret.Text // the content of operator.key
 	people   *people.People
+	cert     *certificate // nil without TLS
+	figures  *telemetry.Telemetry
+	stopping atomic.Bool
 	jobs     []gate.Job
 	closers  []func() error // what Close does, in reverse order
 	running  sync.WaitGroup // jobs
@@ -114,6 +124,14 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	out := egress.New(egress.Config{Observe: c.Observe})
+	if !c.Offline && !a.file.TLS.IsZero() {
+		if a.cert, err = newCertificate(a.file.TLS, a.log); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.measure(out, c.Offline); err != nil {
+		return nil, err
+	}
 	kit := func(name string) module.Kit {
 		k := module.Kit{Name: name, Source: source, Migrate: true, Data: data, Egress: out, Environ: config.ChildEnvironment(), Log: a.log}.Ready()
 		a.onClose(k.Close)
@@ -135,6 +153,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.Gate, err = gate.New(gate.Config{
 		Modules: all, Parts: parts, Guards: append(guards(), c.Guards...), OperatorKey: a.operator, Log: a.log,
+		Ended: a.figures.Ended,
 		Limits: gate.Limits{CallsPerMinute: c.File.Limits.CallsPerMinute, InFlight: c.File.Limits.InFlight},
 	})
 	if err != nil {
@@ -195,7 +214,13 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	if err != nil {
 		return nil, parts, err
 	}
-	all = append(a.people.Modules(), t, a.Log, v, kept)
+	home, err := house.New(ctx, kit("house"), house.Config{
+		Version: a.version, Storage: a.storage(), Ready: a.Ready, Running: a.calls, Metrics: a.figures.Text, CertEnd: a.certEnd(),
+	})
+	if err != nil {
+		return nil, parts, err
+	}
+	all = append(a.people.Modules(), t, a.Log, v, kept, home)
 	return all, gate.Parts{Permissions: a.people, Tokens: t, Log: a.Log, Vault: v, Results: kept}, nil
 }
 
@@ -242,15 +267,69 @@ func (a *App) newOperatorKey() (secret.Text, error) {
 	return text, nil
 }
 
-// Ready reports why the gateway cannot take calls, or nil.
-func (a *App) Ready(context.Context) error {
-	return a.Log.Err()
+// Ready reports why the gateway cannot take calls, or nil: it stops, the log cannot be written, the clock is wrong, or the
+// database does not answer.
+func (a *App) Ready(ctx context.Context) error {
+	if a.stopping.Load() {
+		return outcome.Unavailable.Because("the gateway is stopping")
+	}
+	if err := a.Log.Err(); err != nil {
+		return err
+	}
+	return a.Log.Ping(ctx)
+}
+
+// measure makes the figures of the process.
+func (a *App) measure(out *egress.Egress, offline bool) (err error) {
+	c := telemetry.Config{Version: a.version, Log: a.log, Running: a.calls, Ready: a.Ready, CertEnd: a.certEnd()}
+	if endpoint := a.file.OTLP.Endpoint; endpoint != "" && !offline {
+		to, err := egress.Configured(endpoint, a.file.OTLP.Private)
+		if err != nil {
+			return fmt.Errorf("reading the endpoint of OTLP: %w", err)
+		}
+		c.Endpoint, c.Client = endpoint, out.Client(to)
+	}
+	if a.figures, err = telemetry.New(c); err != nil {
+		return err
+	}
+	a.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), lastSpans)
+		defer cancel()
+		if err := a.figures.Close(ctx); err != nil {
+			a.log.Warn("some spans were not sent", "error", err)
+		}
+		return nil
+	})
+	return nil
+}
+
+// calls is the number of calls under way. There is no gate yet while the modules are made.
+func (a *App) calls() int {
+	if a.Gate == nil {
+		return 0
+	}
+	return a.Gate.Running()
+}
+
+// certEnd tells when the certificate in use ends; nil without TLS.
+func (a *App) certEnd() func() time.Time {
+	if a.cert == nil {
+		return nil
+	}
+	return a.cert.end
+}
+
+func (a *App) storage() string {
+	if a.file.Store.PostgresDSN.IsZero() {
+		return "sqlite"
+	}
+	return "postgres"
 }
 
 // Handler is all HTTP entries behind the front, for the address that is really bound. done ends their open streams.
 func (a *App) Handler(listen string) (h http.Handler, server *http.Server, done func() error, err error) {
 	front, err := httpfront.New(httpfront.Config{
-		Listen: listen, PublicURL: a.file.PublicURL, AllowedHosts: a.file.AllowedHosts, AllowedOrigins: a.file.AllowedOrigins,
+		Listen: listen, TLS: a.cert != nil, PublicURL: a.file.PublicURL, AllowedHosts: a.file.AllowedHosts, AllowedOrigins: a.file.AllowedOrigins,
 		TrustedProxies: a.file.TrustedProxies, MaxBody: int64(a.file.Limits.Body), Log: a.log,
 	})
 	if err != nil {
@@ -289,39 +368,6 @@ func (a *App) ListenAt(ctx context.Context, address string) (net.Listener, error
 		return nil, fmt.Errorf("listening: %w", err)
 	}
 	return l, nil
-}
-
-// Run serves on the listener and on the operator's socket, and does the modules' jobs, until ctx ends. Then it takes no
-// new calls, lets those that run end within limits.drain, and returns. It closes the listener.
-func (a *App) Run(ctx context.Context, l net.Listener) error {
-	_, server, endStreams, err := a.Handler(l.Addr().String())
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	control, err := socket.Listen(ctx, a.Gate, socket.Config{Data: a.file.Data, Log: a.log})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	a.StartJobs(ctx)
-	failed := make(chan error, 2)
-	go func() { failed <- server.Serve(l) }()
-	go func() { failed <- control.Serve() }()
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.file.Limits.Drain)
-	defer cancel()
-	stopped := make(chan error, 1)
-	go func() { stopped <- server.Shutdown(drain) }()
-	err = errors.Join(err, endStreams(), control.Close(), <-stopped)
-	if err := server.Close(); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		a.log.Error("closing the HTTP server", "error", err)
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	return err
 }
 
 // StartJobs does the modules' background work until ctx ends or the App is closed.

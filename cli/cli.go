@@ -41,6 +41,8 @@ type commands struct {
 	Permissions permissionsCommand `cmd:"" help:"Show what a person may do."`
 	Token       tokenCommand       `cmd:"" help:"Issue, list and revoke agents' tokens."`
 	Audit       auditCommand       `cmd:"" help:"Search, follow, read and verify the log."`
+	Status      statusCommand      `cmd:"" help:"Say whether the gateway can take calls."`
+	Metrics     metricsCommand     `cmd:"" help:"Print the figures of the gateway, as Prometheus reads them."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	MCPFiles    filesCommand       `cmd:"" name:"mcp-files" hidden:"" help:"Serve a folder's text files over MCP, for the demo."`
 }

@@ -22,7 +22,7 @@ func (c *serveCommand) Run(r *run) (err error) {
 	}
 	if c.Listen != "" {
 		if err := file.SetListen(c.Listen); err != nil {
-			return withHint(err, "an address that others can reach needs trusted_proxies in the configuration: something in front of it must do TLS")
+			return withHint(err, "an address that others can reach needs tls or trusted_proxies in the configuration")
 		}
 	}
 	a, err := app.New(r.ctx, app.Config{File: file, Version: version().Version, Log: r.log(slog.LevelInfo)})
@@ -37,7 +37,11 @@ func (c *serveCommand) Run(r *run) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.greet("http://"+l.Addr().String(), file.Data, a.Empty()); err != nil {
+	scheme := "http://"
+	if !file.TLS.IsZero() {
+		scheme = "https://"
+	}
+	if err := r.greet(scheme+l.Addr().String(), file.Data, a.Empty()); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	return a.Run(r.ctx, l)

@@ -18,6 +18,9 @@ func (f *File) check() (path []any, err error) {
 	}{
 		{[]any{"listen"}, f.checkListen()},
 		{[]any{"public_url"}, checkPublicURL(f.PublicURL)},
+		{[]any{"tls"}, f.checkTLS()},
+		{[]any{"metrics", "listen"}, f.checkMetrics()},
+		{[]any{"otlp", "endpoint"}, checkEndpoint(f.OTLP.Endpoint)},
 		{[]any{"store", "postgres_owner_dsn_env"}, f.checkStore()},
 		{[]any{"tokens", "default_ttl"}, atLeast(f.Tokens.DefaultTTL, time.Second)},
 		{[]any{"tokens", "max_ttl"}, f.checkMaxTTL()},
@@ -54,20 +57,58 @@ func (f *File) checkLists() (path []any, err error) {
 }
 
 // checkListen also writes localhost as the address that it stands for, so that all who read Listen can parse it.
-func (f *File) checkListen() error {
-	if port, ok := strings.CutPrefix(f.Listen, "localhost:"); ok {
-		f.Listen = "127.0.0.1:" + port
-	}
-	at, err := netip.ParseAddrPort(f.Listen)
+func (f *File) checkListen() (err error) {
+	at, err := listenAddress(&f.Listen)
 	if err != nil {
-		return fmt.Errorf("%q is not an address and a port, such as 127.0.0.1:8080", f.Listen)
+		return err
+	}
+	if !at.Addr().Unmap().IsLoopback() && len(f.TrustedProxies) == 0 && f.TLS.IsZero() {
+		return fmt.Errorf("%s is not a loopback address, and tokens would cross the network in the clear: "+
+			"give a certificate in tls, or let a proxy that speaks TLS stand in front and name it in trusted_proxies", f.Listen)
+	}
+	return nil
+}
+
+// checkMetrics takes any address: the figures name nobody.
+func (f *File) checkMetrics() error {
+	if f.Metrics.Listen == "" {
+		return nil
+	}
+	at, err := listenAddress(&f.Metrics.Listen)
+	if err == nil && at.Port() != 0 && f.Metrics.Listen == f.Listen {
+		return errors.New("this is the address of listen; the metrics need one of their own")
+	}
+	return err
+}
+
+// listenAddress reads an address to bind, after it wrote localhost as the address that it stands for.
+func listenAddress(listen *string) (at netip.AddrPort, err error) {
+	if port, ok := strings.CutPrefix(*listen, "localhost:"); ok {
+		*listen = "127.0.0.1:" + port
+	}
+	if at, err = netip.ParseAddrPort(*listen); err != nil {
+		return at, fmt.Errorf("%q is not an address and a port, such as 127.0.0.1:8080", *listen)
 	}
 	if at.Addr().Zone() != "" {
-		return fmt.Errorf("%q has a zone; write an address without one", f.Listen)
+		return at, fmt.Errorf("%q has a zone; write an address without one", *listen)
 	}
-	if !at.Addr().Unmap().IsLoopback() && len(f.TrustedProxies) == 0 {
-		return fmt.Errorf("%s is not a loopback address, and tokens would cross the network in the clear: "+
-			"let a proxy that speaks TLS stand in front and name it in trusted_proxies", f.Listen)
+	return at, nil
+}
+
+func (f *File) checkTLS() error {
+	if (f.TLS.CertFile == "") != (f.TLS.KeyFile == "") {
+		return errors.New("cert_file and key_file belong together: one of them is missing")
+	}
+	return nil
+}
+
+func checkEndpoint(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isHost(u.Host) || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("this is not http:// or https:// and a host, with a path or without") // not repeated: it may hold a password
 	}
 	return nil
 }

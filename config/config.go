@@ -27,6 +27,8 @@ type File struct {
 	Listen string `yaml:"listen"`
 	// PublicURL is where clients find the gateway, scheme and host; empty if only Listen is used.
 	PublicURL string `yaml:"public_url"`
+	// TLS is the certificate of Listen. Zero: plain HTTP, on loopback or behind a trusted proxy.
+	TLS TLS `yaml:"tls"`
 	// TrustedProxies are the peers whose X-Forwarded-For counts.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	// AllowedOrigins are browsers and extensions besides PublicURL.
@@ -40,8 +42,23 @@ type File struct {
 	Tokens Tokens `yaml:"tokens"`
 	Limits Limits `yaml:"limits"`
 	Audit  Audit  `yaml:"audit"`
+	// Metrics says where Prometheus may fetch figures, besides the operator's socket.
+	Metrics Metrics `yaml:"metrics"`
+	// OTLP says where spans of calls are sent.
+	OTLP OTLP `yaml:"otlp"`
 	// Modules are the sections of the modules, by name. See [File.KnowModules].
 	Modules map[string]Section `yaml:"modules"`
+}
+
+// Metrics is an address of its own.
+type Metrics struct {
+	Listen string `yaml:"listen"` // as 127.0.0.1:9464; empty: none. Whoever reaches it reads the figures
+}
+
+// OTLP is a collector of OpenTelemetry.
+type OTLP struct {
+	Endpoint string `yaml:"endpoint"` // as http://127.0.0.1:4318; empty: nothing is sent
+	Private  bool   `yaml:"private"`  // the endpoint's name may resolve to a private address
 }
 
 // Store says where the tables are. Both empty: SQLite in the data folder.

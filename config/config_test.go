@@ -91,6 +91,7 @@ func TestWholeFile(t *testing.T) {
 	f.Modules = nil
 	want := config.File{
 		Listen:         "0.0.0.0:8443",
+		TLS:            config.TLS{CertFile: filepath.Join(dir, "tls", "cert.pem"), KeyFile: "/etc/gatehouse/key.pem"},
 		PublicURL:      "https://gate.example.org",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("fd00::/8")},
 		AllowedOrigins: []string{"https://app.example.org", "chrome-extension://abcdef"},
@@ -101,6 +102,8 @@ func TestWholeFile(t *testing.T) {
 		Tokens:         config.Tokens{DefaultTTL: 12 * time.Hour, MaxTTL: 36 * time.Hour, MaxPerPerson: 10},
 		Limits:         config.Limits{Body: 1 << 20, CallsPerMinute: 60, InFlight: 8, Drain: 90 * time.Second},
 		Audit:          config.Audit{Payload: 4096, HeadFile: filepath.Join(filepath.Dir(dir), "elsewhere", "head")},
+		Metrics:        config.Metrics{Listen: "127.0.0.1:9464"},
+		OTLP:           config.OTLP{Endpoint: "http://collector:4318/otlp", Private: true},
 	}
 	if !reflect.DeepEqual(f, want) {
 		t.Errorf("got  %+v\nwant %+v", f, want)
@@ -157,6 +160,10 @@ func TestListen(t *testing.T) {
 	f := load(t, "trusted_proxies: [10.0.0.1]\n")
 	if err := f.SetListen("0.0.0.0:80"); err != nil {
 		t.Errorf("behind a proxy: %v", err)
+	}
+	f = load(t, "tls: {cert_file: c.pem, key_file: k.pem}\n")
+	if err := f.SetListen("0.0.0.0:80"); err != nil {
+		t.Errorf("with a certificate: %v", err)
 	}
 }
 

@@ -56,7 +56,11 @@ type step func(context.Context, *passage) error
 // no row, no result (P6). Refusals, panics and callers that left are rows too.
 func (g *Gate) Call(ctx context.Context, c Caller, r Request) Outcome {
 	p := &passage{gate: g, catalogue: g.catalogue.Load(), caller: c, request: r, began: time.Now()}
-	p.err = g.through(ctx, p, g.before) // 1 to 5
+	p.err = g.calls.enter()
+	defer g.calls.leave()
+	if p.err == nil {
+		p.err = g.through(ctx, p, g.before) // 1 to 5
+	}
 	if p.err == nil {
 		p.err = g.through(ctx, p, g.act) // 6 and 7
 	}

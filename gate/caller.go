@@ -34,6 +34,7 @@ type Origin struct {
 	Session string     // as the client named it; for display and the task, never for rights
 	Task    string     // what the client says that its person wants; read on a session's first call
 	Peer    Peer       // on a Unix socket
+	Trace   string     // the client's traceparent (W3C Trace Context), as it was sent; for spans alone
 }
 
 // Peer is the process at the other end of a Unix socket, as the kernel says.

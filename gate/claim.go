@@ -83,6 +83,7 @@ func unavailable(err error, reason string) error {
 func (g *Gate) run(ctx context.Context, p *passage) error {
 	ctx, cancel := context.WithTimeout(ctx, p.tool.spec.Deadline)
 	defer cancel()
+	defer context.AfterFunc(g.calls.stopped, cancel)()
 	defer p.ended.Store(true)
 	if p.request.Progress != nil {
 		p.progress = &progress{}
@@ -117,6 +118,9 @@ func (p *passage) afterEffect(ctx context.Context, err error) error {
 	}
 	if code == outcome.Timeout {
 		return outcome.Timeout.From(err, "it took longer than %s and was given up; ask for less", p.tool.spec.Deadline)
+	}
+	if p.gate.calls.stopped.Err() != nil {
+		return outcome.Cancelled.From(err, "the gateway stopped before it had ended; try again")
 	}
 	return outcome.Cancelled.From(err, "the request was withdrawn")
 }

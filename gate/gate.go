@@ -29,6 +29,7 @@ type Config struct {
 	Guards      []guard.Guard // in the order in which they look
 	OperatorKey secret.Text   // zero: there is no operator
 	Limits      Limits
+	Ended       func(Ended)  // is told of every call that ended, for the figures of the process; must return at once. May be nil
 	Log         *slog.Logger // of the process; never sees arguments, results or secrets. nil: slog.Default
 }
 
@@ -41,6 +42,8 @@ type Gate struct {
 	limiter            *limiter
 	strangers          *strangers
 	log                *slog.Logger
+	ended              func(Ended)
+	calls              *inside
 	before, act, after []step
 
 	catalogue atomic.Pointer[catalogue]
@@ -63,7 +66,7 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		parts: c.Parts, modules: c.Modules, guards: c.Guards, operatorKey: c.OperatorKey,
-		limiter: newLimiter(c.Limits.orDefaults()), log: c.Log,
+		limiter: newLimiter(c.Limits.orDefaults()), log: c.Log, ended: c.Ended, calls: newInside(),
 		closing: make(chan struct{}), watchers: map[chan struct{}]struct{}{},
 	}
 	if g.log == nil {

@@ -12,11 +12,14 @@ import (
 )
 
 // record is step 9: the final row, durable before anyone gets the result.
-func (g *Gate) record(ctx context.Context, p *passage) Outcome {
+func (g *Gate) record(ctx context.Context, p *passage) (o Outcome) {
 	if p.leave != nil {
 		defer p.leave()
 	}
-	o := p.outcome()
+	o = p.outcome()
+	if g.ended != nil {
+		defer func() { g.ended(p.summary(o)) }()
+	}
 	if o.Code == outcome.Internal {
 		g.log.Error("a call failed inside", "tool", p.request.Tool, "error", p.err)
 	} else if cause := errors.Unwrap(p.err); cause != nil {

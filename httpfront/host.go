@@ -23,16 +23,20 @@ func defaultPort(scheme string) string {
 	return ""
 }
 
-func (f *Front) addLoopback(bound netip.AddrPort) {
+func (f *Front) addLoopback(bound netip.AddrPort, tls bool) {
+	scheme := "http"
+	if tls {
+		scheme = "https"
+	}
 	port := strconv.Itoa(int(bound.Port()))
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", bound.Addr().Unmap().String()} {
 		host := net.JoinHostPort(name, port)
 		f.hosts[host] = true
-		if port == "80" {
-			host = strings.TrimSuffix(host, ":80")
+		if usual := defaultPort(scheme); port == usual {
+			host = strings.TrimSuffix(host, ":"+usual)
 			f.hosts[host] = true
 		}
-		f.own["http://"+host] = true
+		f.own[scheme+"://"+host] = true
 	}
 }
 

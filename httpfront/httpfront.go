@@ -25,6 +25,8 @@ type Config struct {
 	// Listen is the address that is really bound, as 127.0.0.1:8080: with port 0 in the configuration, the port that the
 	// system gave. On a loopback address the names localhost, 127.0.0.1 and [::1] with this port are ours.
 	Listen string
+	// TLS says that we speak it ourselves: the origins of a loopback address are then https.
+	TLS bool
 	// PublicURL is where clients find us, scheme and host; empty if only Listen is used.
 	PublicURL string
 	// AllowedHosts are further names for the Host header. Without a port, those of http and https are meant.
@@ -70,7 +72,7 @@ func New(c Config) (*Front, error) {
 		return nil, fmt.Errorf("the listen address %s has no port: pass the one that is bound", c.Listen)
 	}
 	if bound.Addr().Unmap().IsLoopback() {
-		f.addLoopback(bound)
+		f.addLoopback(bound, c.TLS)
 	}
 	if c.PublicURL != "" {
 		if err := f.addPublic(c.PublicURL); err != nil {

@@ -81,6 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token, shown := httpfront.Bearer(r)
 	caller, err := h.gate.Authenticate(r.Context(), gate.Credential{Bearer: token}, gate.Origin{
 		Entry: "mcp", Address: httpfront.Address(r), Session: r.Header.Get("Gatehouse-Session"), Task: r.Header.Get("Gatehouse-Task"),
+		Trace: r.Header.Get("Traceparent"),
 	})
 	if err != nil {
 		refuseStranger(w, token, shown, err)

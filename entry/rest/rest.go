@@ -81,6 +81,7 @@ func (e *entry) known(next caller) http.HandlerFunc {
 			Address: httpfront.Address(r),
 			Session: strings.ToValidUTF8(r.Header.Get("Gatehouse-Session"), "\uFFFD"),
 			Task:    strings.ToValidUTF8(r.Header.Get("Gatehouse-Task"), "\uFFFD"),
+			Trace:   r.Header.Get("Traceparent"),
 		})
 		if err != nil {
 			answer(w, explained(err))

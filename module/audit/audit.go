@@ -23,6 +23,7 @@ import (
 
 	"gatehouse/gate"
 	"gatehouse/module"
+	"gatehouse/outcome"
 )
 
 var searchKey, getKey, verifyKey = gate.NewKey("audit/search"), gate.NewKey("audit/get"), gate.NewKey("audit/verify")
@@ -126,6 +127,14 @@ func (m *Module) Err() error {
 		return err
 	}
 	return m.rows.db.Clock().Err()
+}
+
+// Ping asks the database for a sign of life. Readiness asks it.
+func (m *Module) Ping(ctx context.Context) error {
+	if err := m.rows.db.Ping(ctx); err != nil {
+		return outcome.Unavailable.From(err, "the database of the log does not answer")
+	}
+	return nil
 }
 
 // Close writes what still waits and signs the last head. Calls that come later are outcome.Unavailable. The database is

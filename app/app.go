@@ -153,7 +153,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.Gate, err = gate.New(gate.Config{
 		Modules: all, Parts: parts, Guards: append(guards(), c.Guards...), OperatorKey: a.operator, Log: a.log,
-		Ended: a.figures.Ended,
+		Ended:  a.figures.Ended,
 		Limits: gate.Limits{CallsPerMinute: c.File.Limits.CallsPerMinute, InFlight: c.File.Limits.InFlight},
 	})
 	if err != nil {

@@ -204,7 +204,8 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 		DefaultTTL: a.file.Tokens.DefaultTTL, MaxTTL: a.file.Tokens.MaxTTL, MaxPerPerson: a.file.Tokens.MaxPerPerson,
 		Permissions: a.people,
 		Counts: func(id gate.TokenID) tokens.Count {
-			return tokens.Count(a.Log.Counts(id))
+			c := a.Log.Counts(id)
+			return tokens.Count{Calls: c.Calls, Uses: c.Uses, LastUsed: c.LastUsed, LastAddress: c.LastAddress, Cost: c.Cost}
 		},
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ type auditCommand struct {
 	Search auditSearchCommand `cmd:"" help:"Search the log, the newest rows first."`
 	Tail   auditTailCommand   `cmd:"" help:"Follow the log while the server writes it."`
 	Get    auditGetCommand    `cmd:"" help:"Show one row whole."`
+	Sums   auditSumsCommand   `cmd:"" help:"Sum up calls, cost, bytes and time by day, person, agent and tool."`
 	Verify auditVerifyCommand `cmd:"" help:"Recompute the whole log and name the first row that does not hold."`
 }
 

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"reflect"
 	"regexp"
+	"strings"
 	"time"
 
 	"gatehouse/canon"
@@ -55,6 +57,12 @@ const (
 
 // Money is an amount in millionths of the unit that the operator counts in.
 type Money int64
+
+// String writes an amount in the operator's unit: 0.25.
+func (m Money) String() string {
+	text := new(big.Rat).SetFrac64(int64(m), 1_000_000).FloatString(6)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+}
 
 // Spec is what a tool says of itself. Every zero value is the careful one.
 type Spec struct {

@@ -26,7 +26,12 @@ import (
 	"gatehouse/outcome"
 )
 
-var searchKey, getKey, verifyKey = gate.NewKey("audit/search"), gate.NewKey("audit/get"), gate.NewKey("audit/verify")
+var (
+	searchKey = gate.NewKey("audit/search")
+	getKey    = gate.NewKey("audit/get")
+	verifyKey = gate.NewKey("audit/verify")
+	sumsKey   = gate.NewKey("audit/sums")
+)
 
 //go:embed sqlite postgres
 var migrations embed.FS
@@ -41,7 +46,7 @@ type Config struct {
 
 const defaultPayload = 16 << 10
 
-// Module is the log: it implements [gate.Log], and offers audit.search, audit.get and audit.verify.
+// Module is the log: it implements [gate.Log], and offers the tools audit.*.
 type Module struct {
 	rows    rows
 	sealer  gate.Sealer
@@ -112,6 +117,12 @@ func (m *Module) Tools() []gate.Tool {
 			Description: "Recomputes the whole chain of the audit log and says whether it holds, or which row is the first that does not.",
 			Effect:      gate.Reads, Trusted: true, Deadline: 10 * time.Minute,
 		}, m.verify),
+		gate.AccessControlled("sums", sumsKey, gate.Spec{
+			Title: "Sum up calls",
+			Description: "Sums of calls, cost, bytes and time by day (UTC), person, agent and tool, the newest day first: of own calls, " +
+				"or everybody's for those who keep the house.",
+			Effect: gate.Reads,
+		}, m.sums),
 	}
 }
 

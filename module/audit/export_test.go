@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"gatehouse/gate"
 	"gatehouse/outcome"
@@ -66,3 +68,30 @@ func (m *Module) WriteUnclean(ctx context.Context, r *gate.Row) error {
 
 // Queued is how many entries wait for the writer.
 func (m *Module) Queued() int { return len(m.writer.queue) }
+
+// SumsOfRows sums the log itself, row by row.
+func SumsOfRows(ctx context.Context, db *store.DB) (map[string]Sums, error) {
+	sums := map[sumKey]*Sums{}
+	err := rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
+		row, err := parseRow(r.body)
+		if err == nil {
+			sumRow(sums, &row, r.id.ID)
+		}
+		return err
+	})
+	byName := map[string]Sums{}
+	for k, s := range sums {
+		byName[fmt.Sprint(time.UnixMilli(k.day).UTC().Format(time.DateOnly), " ", k.person, " ", k.agent, " ", k.tool)] = *s
+	}
+	return byName, err
+}
+
+// SumsKept is what the database has counted, under the same names.
+func SumsKept(ctx context.Context, db *store.DB) (map[string]Sums, error) {
+	all, err := rows{db}.sums(ctx, sumFilter{to: 1 << 62, byDay: 1, byPerson: 1, byAgent: 1, byTool: 1, limit: 1 << 20})
+	byName := map[string]Sums{}
+	for _, s := range all {
+		byName[fmt.Sprint(s.Day, " ", s.Person, " ", s.Agent, " ", s.Tool)] = s.Sums
+	}
+	return byName, err
+}

@@ -74,7 +74,8 @@ func contents(t *testing.T, source store.Source) string {
 		`SELECT id || '-' || seq || ' ' || n || ' ' || person || agent || tool || outcome || body || hex(hash) FROM log ORDER BY id, seq`,
 		`SELECT body FROM log WHERE person = 1700000000001 ORDER BY id, seq`, // by the index
 		`SELECT id || '-' || seq || ' ' || hex(sealed) FROM payload ORDER BY id, seq`,
-		`SELECT token || ' ' || calls || ' ' || uses || ' ' || last_ms || last_address FROM token_use ORDER BY token`,
+		`SELECT token || ' ' || calls || ' ' || uses || ' ' || last_ms || last_address || ' ' || cost FROM token_use ORDER BY token`,
+		`SELECT day || ' ' || person || agent || tool || ' ' || calls || ' ' || cost || ' ' || bytes_in || ' ' || bytes_out || ' ' || took_us FROM day_sum ORDER BY day, person, agent, tool`,
 		`SELECT n || last_id || '-' || last_seq || hex(hash) || signed FROM head`,
 		`SELECT id || '-' || seq || body FROM intent`,
 	} {

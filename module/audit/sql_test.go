@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -12,23 +13,29 @@ import (
 	"gatehouse/store/storetest"
 )
 
-// TestAllStatementsPrepare: every statement of store.go is right on both engines, with the rights of the handle.
+// TestAllStatementsPrepare: every statement of this package is right on both engines, with the rights of the handle.
 func TestAllStatementsPrepare(t *testing.T) {
 	t.Parallel()
-	file, err := parser.ParseFile(token.NewFileSet(), "store.go", nil, 0)
+	names, err := filepath.Glob("*store.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	statement := regexp.MustCompile(`^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s`)
 	var texts []string
-	ast.Inspect(file, func(n ast.Node) bool {
-		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-			if text, err := strconv.Unquote(lit.Value); err == nil && statement.MatchString(text) {
-				texts = append(texts, text)
-			}
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if text, err := strconv.Unquote(lit.Value); err == nil && statement.MatchString(text) {
+					texts = append(texts, text)
+				}
+			}
+			return true
+		})
+	}
 	if len(texts) < 15 {
 		t.Fatalf("only %d statements were found", len(texts))
 	}

@@ -66,7 +66,7 @@ func (r rows) counts(ctx context.Context) (map[gate.TokenID]*Count, error) {
 		var token gate.TokenID
 		var last int64
 		c := &Count{}
-		if err := scan(&token, &c.Calls, &c.Uses, &last, &c.LastAddress); err != nil {
+		if err := scan(&token, &c.Calls, &c.Uses, &last, &c.LastAddress, &c.Cost); err != nil {
 			return err
 		}
 		if last != 0 {
@@ -74,7 +74,7 @@ func (r rows) counts(ctx context.Context) (map[gate.TokenID]*Count, error) {
 		}
 		counts[token] = c
 		return nil
-	}, `SELECT token, calls, uses, last_ms, last_address FROM token_use`)
+	}, `SELECT token, calls, uses, last_ms, last_address, cost FROM token_use`)
 	return counts, err
 }
 
@@ -137,7 +137,10 @@ func (r rows) write(ctx context.Context, before, after place, group []*entry, ad
 				return err
 			}
 		}
-		return addCounts(ctx, tx, added)
+		if err := addCounts(ctx, tx, added); err != nil {
+			return err
+		}
+		return addSums(ctx, tx, sumUp(group))
 	})
 }
 
@@ -166,11 +169,12 @@ func addCounts(ctx context.Context, tx *store.Tx, added map[gate.TokenID]*Count)
 		if !c.LastUsed.IsZero() {
 			last = c.LastUsed.UnixMilli()
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO token_use (token, calls, uses, last_ms, last_address) VALUES ($1, $2, $3, $4, $5)
+		_, err := tx.Exec(ctx, `INSERT INTO token_use (token, calls, uses, last_ms, last_address, cost) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (token) DO UPDATE SET calls = token_use.calls + excluded.calls, uses = token_use.uses + excluded.uses,
 			  last_ms = CASE WHEN excluded.last_ms > 0 THEN excluded.last_ms ELSE token_use.last_ms END,
-			  last_address = CASE WHEN excluded.last_ms > 0 THEN excluded.last_address ELSE token_use.last_address END`,
-			int64(token), c.Calls, c.Uses, last, c.LastAddress)
+			  last_address = CASE WHEN excluded.last_ms > 0 THEN excluded.last_address ELSE token_use.last_address END,
+			  cost = CASE WHEN token_use.cost + excluded.cost > 9007199254740992 THEN 9007199254740992 ELSE token_use.cost + excluded.cost END`,
+			int64(token), c.Calls, c.Uses, last, c.LastAddress, int64(c.Cost))
 		if err != nil {
 			return err
 		}
@@ -242,39 +246,6 @@ func (r rows) get(ctx context.Context, id gate.RowID) (Row, []byte, error) {
 	}
 	row.Hash = hex.EncodeToString(hash)
 	return row, sealed, nil
-}
-
-// moment reads the head and the counters in one statement, so that they belong together while others write.
-func (r rows) moment(ctx context.Context) (m moment, err error) {
-	m.counts = map[gate.TokenID]*Count{}
-	found := false
-	err = r.db.All(ctx, func(scan func(...any) error) error {
-		var hash []byte
-		var token, calls, uses, last *int64
-		var address *string
-		err := scan(&m.n, &m.id.ID, &m.id.Seq, &hash, &m.signed, &token, &calls, &uses, &last, &address)
-		if err == nil {
-			err = m.setHash(hash)
-		}
-		if err != nil {
-			return err
-		}
-		found = true
-		if token == nil {
-			return nil
-		}
-		c := &Count{Calls: *calls, Uses: *uses, LastAddress: *address}
-		if *last != 0 {
-			c.LastUsed = time.UnixMilli(*last).UTC()
-		}
-		m.counts[gate.TokenID(*token)] = c
-		return nil
-	}, `SELECT h.n, h.last_id, h.last_seq, h.hash, h.signed, t.token, t.calls, t.uses, t.last_ms, t.last_address
-		FROM head h LEFT JOIN token_use t ON 1 = 1`)
-	if err == nil && !found {
-		err = outcome.NotFound
-	}
-	return m, err
 }
 
 // page gives rows with their payloads, in order, from one on.

@@ -277,6 +277,11 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 		{"a counter without rows", func(in *intruder, _ *testLog) {
 			in.do(`INSERT INTO token_use (token, calls, uses, last_ms, last_address) VALUES (9, 1, 1, 1, '')`)
 		}, 0, "the counters of token 9"},
+		{"a cost", func(in *intruder, _ *testLog) {
+			in.do(fmt.Sprintf(`UPDATE token_use SET cost = 0 WHERE token = %d`, child))
+		}, 0, "the counters of token"},
+		{"a sum", func(in *intruder, _ *testLog) { in.do(`UPDATE day_sum SET cost = cost - 1`) }, 0, "the sums of"},
+		{"a sum that is gone", func(in *intruder, _ *testLog) { in.do(`DELETE FROM day_sum`) }, 0, "the sums of"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -306,7 +311,8 @@ func (in *intruder) cut(n int) {
 	in.do(fmt.Sprintf(`DELETE FROM log WHERE n > %d`, n))
 	in.do(`DELETE FROM payload WHERE NOT EXISTS (SELECT 1 FROM log WHERE log.id = payload.id AND log.seq = payload.seq)`)
 	in.do(`UPDATE head SET n = ` + at("n") + `, last_id = ` + at("id") + `, last_seq = ` + at("seq") + `, hash = ` + at("hash"))
-	in.do(fmt.Sprintf(`UPDATE token_use SET uses = %d`, n))
+	in.do(fmt.Sprintf(`UPDATE token_use SET uses = %d, cost = %d`, n, 1500*n))
+	in.do(fmt.Sprintf(`UPDATE day_sum SET calls = %d, cost = %d, bytes_in = %d, bytes_out = %d, took_us = %d`, n, 1500*n, 20*n, 30*n, 1234*n))
 	in.do(fmt.Sprintf(`UPDATE token_use SET calls = %d, last_ms = %s WHERE token = %d`, n, at("id"), child))
 }
 

@@ -16,6 +16,7 @@ type Count struct {
 	Uses        int64     // calls of it and of its children that were let through, those under way included
 	LastUsed    time.Time // zero: never
 	LastAddress string
+	Cost        gate.Money // of the calls that Uses counts
 }
 
 // held is an intent whose call has no row yet.
@@ -175,6 +176,7 @@ func (u *uses) commit(group []*entry, added map[gate.TokenID]*Count) {
 func (c *Count) add(a *Count) {
 	c.Calls += a.Calls
 	c.Uses += a.Uses
+	c.Cost = min(c.Cost+a.Cost, mostMoney)
 	if !a.LastUsed.IsZero() {
 		c.LastUsed, c.LastAddress = a.LastUsed, a.LastAddress
 	}
@@ -206,6 +208,8 @@ func tally(counts map[gate.TokenID]*Count, r *Row, id int64) {
 		c.LastUsed, c.LastAddress = time.UnixMilli(id).UTC(), r.Address
 	}
 	for _, token := range r.Used {
-		of(token).Uses++
+		c := of(token)
+		c.Uses++
+		c.Cost = min(c.Cost+r.Price, mostMoney)
 	}
 }

@@ -108,6 +108,7 @@ type verification struct {
 	at      place // the last row that holds
 	heads   []check
 	counted map[gate.TokenID]*Count // from the rows, up to where counts are compared
+	summed  map[sumKey]*Sums        // likewise
 	moment  moment
 }
 
@@ -117,11 +118,12 @@ type check struct {
 	whose string
 }
 
-// moment is the head and the counters as one statement read them.
+// moment is the head, the counters and the sums as one statement read them.
 type moment struct {
 	place
 	signed string
 	counts map[gate.TokenID]*Count
+	sums   map[sumKey]*Sums
 }
 
 // fault ends a walk: something is wrong with the log.
@@ -139,7 +141,7 @@ func wrongAt(id gate.RowID, n int64, format string, args ...any) error {
 
 func (v verification) run(ctx context.Context) (Report, error) {
 	v.report.PublicKey = v.public
-	v.counted = map[gate.TokenID]*Count{}
+	v.counted, v.summed = map[gate.TokenID]*Count{}, map[sumKey]*Sums{}
 	err := v.walk(ctx)
 	var fault faultError
 	switch {
@@ -293,6 +295,7 @@ func (v *verification) row(ctx context.Context, r rawRow) error {
 	copy(v.at.hash[:], r.hash)
 	if r.n <= v.moment.n {
 		tally(v.counted, &row, r.id.ID)
+		sumRow(v.summed, &row, r.id.ID)
 	}
 	return v.compareHeads()
 }
@@ -399,7 +402,7 @@ func (v *verification) compareCounts() error {
 			return wrong("the counters of token %d say %s, and the rows %s", token, stored, rows)
 		}
 	}
-	return nil
+	return v.compareSums()
 }
 
 // String is a count as a fault shows it.
@@ -407,7 +410,7 @@ func (c *Count) String() string {
 	if c == nil {
 		return "nothing"
 	}
-	return fmt.Sprintf("%d calls, %d uses, last at %d from %q", c.Calls, c.Uses, max(c.LastUsed.UnixMilli(), 0), c.LastAddress)
+	return fmt.Sprintf("%d calls, %d uses, a cost of %d, last at %d from %q", c.Calls, c.Uses, c.Cost, max(c.LastUsed.UnixMilli(), 0), c.LastAddress)
 }
 
 // integrity asks SQLite whether its file is whole: an index that hides rows is not seen by walking.

@@ -45,6 +45,7 @@ type Count struct {
 	Uses        int64     // that were carried out
 	LastUsed    time.Time // the zero time: never
 	LastAddress string
+	Cost        gate.Money // of those that were carried out, with it and with what was made from it
 }
 
 // Module is the module tokens, and the gate's Tokens. It is safe for concurrent use.

@@ -9,6 +9,7 @@ package egress
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -183,4 +184,18 @@ func (e *Egress) Client(to Allow) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       e.config.Timeout,
 	}
+}
+
+// Stream makes an HTTP client like [Egress.Client] for answers that may stay open for long, or grow for long: it bounds
+// neither how long an exchange takes nor how much comes. Who uses it must bound both, by context and while reading.
+func (e *Egress) Stream(to Allow) *http.Client {
+	c := e.Client(to)
+	c.Timeout = 0
+	if b, ok := c.Transport.(*bound); ok {
+		b.max = math.MaxInt64 - 1
+		b.next.ResponseHeaderTimeout = 0
+		// What waits for a free connection would wait for calls that may take minutes. The gate bounds how many run.
+		b.next.MaxConnsPerHost, b.next.MaxIdleConnsPerHost = 0, 64
+	}
+	return c
 }

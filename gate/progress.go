@@ -32,6 +32,9 @@ type progress struct {
 	findings []guard.Finding // in messages; kept apart, because the passage belongs to another goroutine
 }
 
+// Followed reports whether somebody wants to hear how far the call has come. To find out may cost something downstream.
+func (p Permit) Followed() bool { return p.passage().progress != nil }
+
 // Progress tells whoever waits how far the call has come: done of total, which is 0 where it is not known. What does not
 // rise, what follows within 100 ms, and what comes after the end of the call is dropped. The message is guarded as results
 // are; one that a guard withholds is left out. It may be called from any goroutine.
@@ -58,7 +61,15 @@ func (s *progress) tellLocked(q *passage, p Progress) {
 	shown := passage{tool: q.tool}
 	p.Message = shown.cleanMessage(cut(p.Message, maxProgressMessage))
 	s.findings = append(s.findings, shown.findings...)
-	q.request.Progress(p)
+	var err error
+	func() {
+		// The goroutine may be one that many calls share.
+		defer contain(&err)
+		q.request.Progress(p)
+	}()
+	if err != nil {
+		q.gate.log.Error("progress could not be handed on", "error", err)
+	}
 }
 
 func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }

@@ -12,7 +12,7 @@ import (
 )
 
 // call is the handler of every tool: it sends exactly the arguments that the gate checked.
-func (s *server) call(ctx context.Context, o *offered, arguments gate.Raw) (gate.Content, error) {
+func (s *server) call(ctx context.Context, p gate.Permit, o *offered, arguments gate.Raw) (gate.Content, error) {
 	reads := s.config.tool(o.remote).Effect.Effect == gate.Reads
 	session, err := s.await(ctx)
 	if err != nil {
@@ -25,7 +25,11 @@ func (s *server) call(ctx context.Context, o *offered, arguments gate.Raw) (gate
 	if err := s.book.accept(ctx, o.definition); err != nil {
 		s.log.Error("a call of a tool cannot be noted for servers.review", "error", err)
 	}
-	result, err := session.call(ctx, o.remote, arguments)
+	var tells tells
+	if p.Followed() {
+		tells = func(done, total float64, message string) { p.Progress(done, total, tidy(s.hide(message))) }
+	}
+	result, err := session.call(ctx, o, arguments, reads, tells)
 	if err != nil {
 		return gate.Content{}, explain(err, reads, s.hide)
 	}

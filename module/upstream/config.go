@@ -25,12 +25,18 @@ type Config struct {
 // Name is a server's name, which is its module's too. Reading one refuses what is reserved.
 type Name string
 
-// Server is one program that speaks MCP on its standard input and output.
+// Server is one program that speaks MCP on its standard input and output, or one address that speaks it over HTTP.
 type Server struct {
 	Command []string              `yaml:"command"`  // program and arguments; no shell reads them
 	Env     map[string]string     `yaml:"env"`      // added to PATH, LANG and a private HOME
 	EnvFrom map[string]secret.Ref `yaml:"env_from"` // likewise; read at each start of the program
-	Tools   map[string]Tool       `yaml:"tools"`    // by the server's own names; "*" holds for those that are not named
+
+	URL         string                `yaml:"url"`          // instead of command: http or https
+	HeadersFrom map[string]secret.Ref `yaml:"headers_from"` // sent with every request; read when a connection is begun
+	Private     bool                  `yaml:"private"`      // the name in url may lead to addresses that are not public
+	Credentials string                `yaml:"credentials"`  // shared: all who may call use what headers_from gives
+
+	Tools map[string]Tool `yaml:"tools"` // by the server's own names; "*" holds for those that are not named
 }
 
 // Tool says what a tool of a server is. The server's own word is not taken for it, and what is left out is the careful
@@ -104,8 +110,27 @@ func (s Server) check(kit module.Kit, name Name) error {
 	if err := name.check(); err != nil {
 		return err
 	}
-	if len(s.Command) == 0 || s.Command[0] == "" {
-		return errors.New("command is missing: the program and its arguments")
+	check := s.checkCommand
+	if s.URL != "" {
+		check = s.checkAddress
+	}
+	if err := check(kit); err != nil {
+		return err
+	}
+	for _, tool := range slices.Sorted(maps.Keys(s.Tools)) {
+		if err := s.Tools[tool].check(kit); err != nil {
+			return fmt.Errorf("tool %s: %w", tool, err)
+		}
+	}
+	return nil
+}
+
+func (s Server) checkCommand(kit module.Kit) error {
+	switch {
+	case len(s.Command) == 0 || s.Command[0] == "":
+		return errors.New("it has neither command, the program and its arguments, nor url, an address")
+	case len(s.HeadersFrom) > 0 || s.Private || s.Credentials != "":
+		return errors.New("headers_from, private and credentials are for servers with url")
 	}
 	if program := s.Command[0]; strings.ContainsAny(program, `/\`) && !filepath.IsAbs(program) {
 		return fmt.Errorf("the program %s must be a name that PATH finds, or an absolute path", program)
@@ -120,15 +145,7 @@ func (s Server) check(kit module.Kit, name Name) error {
 			return fmt.Errorf("the argument %s of command holds the data folder or lies in it", arg)
 		}
 	}
-	if err := s.checkEnvironment(); err != nil {
-		return err
-	}
-	for _, tool := range slices.Sorted(maps.Keys(s.Tools)) {
-		if err := s.Tools[tool].check(kit); err != nil {
-			return fmt.Errorf("tool %s: %w", tool, err)
-		}
-	}
-	return nil
+	return s.checkEnvironment()
 }
 
 func (s Server) checkEnvironment() error {

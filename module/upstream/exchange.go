@@ -2,36 +2,80 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 
 	"gatehouse/canon"
 	"gatehouse/wire"
 )
 
-// The ways in which a request gets no proper answer.
-var (
-	errUnsent     = errors.New("it could not be sent")
-	errLost       = errors.New("the program ended before it answered")
-	errTooLong    = fmt.Errorf("the answer is longer than %d MiB", maxLine>>20)
-	errUnreadable = errors.New("the answer is not strict JSON-RPC 2.0")
-)
-
-// answer is what became of a request.
-type answer struct {
-	result canon.Value
-	err    error // a *wire.Error where the server answered with one
+// peer is a server that can be asked: a run of a program, or an address. Safe for concurrent use.
+type peer interface {
+	// ask sends one request and waits for its answer. errUnsent: nothing was sent. A *wire.Error and a *statusError are the
+	// server's own. Any other error, the context's among them, means that nobody knows what became of it.
+	ask(context.Context, question) (canon.Value, error)
+	// tell sends a notification, which nobody waits for.
+	tell(method, params string)
+	// follow has the server say, from now on, when its tools change, if it can. It is called once.
+	follow(wire.Revision)
 }
 
-// request sends one request and waits for its answer. errUnsent: nothing was sent. A *wire.Error is the server's own. Any
-// other error, the context's among them, means that it was sent and that nobody knows what became of it.
-func (p *process) request(ctx context.Context, method, params string) (canon.Value, error) {
-	id, got := p.expect()
+// question is one request to a server.
+type question struct {
+	method   string
+	members  string        // of its params, in text that we made or checked
+	revision wire.Revision // says what every request must say of us; empty before that is known
+	tells    tells         // hears of progress
+
+	// Only for servers that are reached over HTTP:
+	target  string // the name of the tool, which a header repeats
+	headers []wire.ParamHeader
+	args    canon.Value // where headers finds what it repeats
+	repeats bool        // it changes nothing, and may be sent again where the server has forgotten us
+}
+
+// params makes the params of the request. The modern era says in each request what the handshake said before. The token
+// of progress is the request's own id.
+func (q question) params(id int64) []byte {
+	b := []byte("{")
+	modern := q.revision.Era() == wire.Modern
+	if modern || q.tells != nil {
+		b = append(b, `"_meta":{`...)
+		if modern {
+			b = append(b, `"`+wire.MetaClientCapabilities+`":{},"`+wire.MetaClientInfo+`":`+ourselves+
+				`,"`+wire.MetaProtocolVersion+`":"`+string(q.revision)+`"`...)
+		}
+		if q.tells != nil {
+			if modern {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(append(b, `"`+wire.MetaProgressToken+`":`...), id, 10)
+		}
+		b = append(b, '}')
+		if q.members != "" {
+			b = append(b, ',')
+		}
+	}
+	b = append(b, q.members...)
+	return append(b, '}')
+}
+
+// frame makes the whole request.
+func (q question) frame(id int64) []byte {
+	return wire.AppendRequest(nil, wire.IntID(id), q.method, q.params(id))
+}
+
+// cancelled is what a server is told of a request for which nobody waits any more.
+func cancelled(id int64) (method, params string) {
+	return "notifications/cancelled", `{"reason":"nobody waits any more","requestId":` + strconv.FormatInt(id, 10) + `}`
+}
+
+// ask implements peer.
+func (p *process) ask(ctx context.Context, q question) (canon.Value, error) {
+	id, got := p.expect(q.tells)
 	defer p.unexpect(id)
 	select {
-	case p.out <- wire.AppendRequest(nil, wire.IntID(id), method, params):
+	case p.out <- q.frame(id):
 	case <-ctx.Done():
 		return canon.Value{}, fmt.Errorf("%w: %w", errUnsent, ctx.Err())
 	case <-p.ending:
@@ -41,76 +85,19 @@ func (p *process) request(ctx context.Context, method, params string) (canon.Val
 	case a := <-got:
 		return a.result, a.err
 	case <-ctx.Done():
-		p.note(wire.AppendNotification(nil, "notifications/cancelled", `{"reason":"nobody waits any more","requestId":`+strconv.FormatInt(id, 10)+`}`))
-		return canon.Value{}, fmt.Errorf("waiting for the answer to %s: %w", method, ctx.Err())
+		p.tell(cancelled(id))
+		return canon.Value{}, fmt.Errorf("waiting for the answer to %s: %w", q.method, ctx.Err())
 	}
 }
 
-// open sends a request that stays open; its answers are dropped.
-func (p *process) open(method, params string) {
-	id, _ := p.expect()
-	p.note(wire.AppendRequest(nil, wire.IntID(id), method, params))
-}
+// tell implements peer. It is dropped while the program does not read.
+func (p *process) tell(method, params string) { p.note(wire.AppendNotification(nil, method, params)) }
 
-func (p *process) expect() (id int64, got <-chan answer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.last++
-	c := make(chan answer, 1)
-	if p.waiting == nil {
-		c <- answer{err: errLost} // all is over
-		return p.last, c
+// follow implements peer: the handshake has said it already; the modern era has a request that stays open.
+func (p *process) follow(r wire.Revision) {
+	if r.Era() == wire.Modern {
+		id, _ := p.expect(nil)
+		q := question{method: "subscriptions/listen", members: `"notifications":{"toolsListChanged":true}`, revision: r}
+		p.note(q.frame(id))
 	}
-	p.waiting[p.last] = c
-	return p.last, c
-}
-
-func (p *process) unexpect(id int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.waiting, id)
-}
-
-// deliver gives an answer to whoever waits for it; ok is false if nobody does.
-func (p *process) deliver(id int64, a answer) (ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c, ok := p.waiting[id]
-	if ok {
-		delete(p.waiting, id)
-		c <- a
-	}
-	return ok
-}
-
-// forget tells all who wait that no answer comes any more.
-func (p *process) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.waiting {
-		c <- answer{err: errLost}
-	}
-	p.waiting = nil
-}
-
-// Where the writers of servers in use put the id of an answer: first, or last.
-var (
-	idFirst = regexp.MustCompile(`^\s*\{\s*(?:"jsonrpc"\s*:\s*"[^"]{0,9}"\s*,\s*)?"id"\s*:\s*([0-9]{1,18})\s*,`)
-	idLast  = regexp.MustCompile(`[,{]\s*"id"\s*:\s*([0-9]{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"[^"]{0,9}"\s*)?\}\s*$`)
-)
-
-// answered guesses which request a line answers that cannot be read as a whole. A server that misleads it ends its own
-// calls only, which it can do in any case.
-func answered(first, last []byte) (id int64, ok bool) {
-	const far = 256
-	first, last = first[:min(len(first), far)], last[max(0, len(last)-far):]
-	m := idFirst.FindSubmatch(first)
-	if m == nil {
-		m = idLast.FindSubmatch(last)
-	}
-	if m == nil {
-		return 0, false
-	}
-	id, err := strconv.ParseInt(string(m[1]), 10, 64)
-	return id, err == nil
 }

@@ -14,7 +14,7 @@ import (
 func NewQuick(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error) {
 	return newUpstream(ctx, kit, cfg, timing{
 		first: 50 * time.Millisecond, longest: 400 * time.Millisecond, greeting: 20 * time.Second, list: 10 * time.Second,
-		relist: 300 * time.Millisecond, wait: 10 * time.Second, grace: 300 * time.Millisecond,
+		relist: 300 * time.Millisecond, relook: time.Second, wait: 10 * time.Second, grace: 300 * time.Millisecond,
 	})
 }
 
@@ -22,7 +22,7 @@ func NewQuick(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error
 func NewPausing(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error) {
 	return newUpstream(ctx, kit, cfg, timing{
 		first: 2 * time.Second, longest: 2 * time.Second, greeting: 20 * time.Second, list: 10 * time.Second,
-		relist: time.Hour, wait: 10 * time.Second, grace: 300 * time.Millisecond,
+		relist: time.Hour, relook: time.Hour, wait: 10 * time.Second, grace: 300 * time.Millisecond,
 	})
 }
 
@@ -30,7 +30,7 @@ func NewPausing(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, err
 func NewLazy(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error) {
 	return newUpstream(ctx, kit, cfg, timing{
 		first: time.Hour, longest: time.Hour, greeting: 20 * time.Second, list: 10 * time.Second,
-		relist: time.Hour, wait: 2 * time.Second, grace: 300 * time.Millisecond,
+		relist: time.Hour, relook: time.Hour, wait: 2 * time.Second, grace: 300 * time.Millisecond,
 	})
 }
 

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -39,6 +40,27 @@ func worthHiding(value string, least int) []string {
 	for line := range strings.Lines(value) {
 		if line = strings.TrimRight(line, "\r\n"); len(line) >= 8 && line != value {
 			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// credentials gives what must not be seen of a header's value: all of it, what follows the scheme (Bearer, Basic), and of
+// Basic what it stands for. The longest come first, so that none is cut by another.
+func credentials(value string) []string {
+	all := worthHiding(value, 1)
+	scheme, rest, ok := strings.Cut(value, " ")
+	if rest = strings.TrimSpace(rest); !ok || len(rest) < 4 {
+		return all
+	}
+	all = append(all, rest)
+	if !strings.EqualFold(scheme, "basic") {
+		return all
+	}
+	if plain, err := base64.StdEncoding.DecodeString(rest); err == nil {
+		all = append(all, string(plain))
+		if _, password, ok := strings.Cut(string(plain), ":"); ok && len(password) >= 4 {
+			all = append(all, password)
 		}
 	}
 	return all

@@ -30,7 +30,7 @@ func (s *session) list(ctx context.Context, hide func(string) string) (all []def
 		if cursor != "" {
 			members = `"cursor":` + string(canon.AppendString(nil, cursor))
 		}
-		page, err := s.ask(ctx, "tools/list", members)
+		page, err := s.put(ctx, question{method: "tools/list", members: members, repeats: true})
 		if err != nil {
 			return nil, nil, fmt.Errorf("tools/list: %w", err)
 		}

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gatehouse/wire"
@@ -27,29 +25,13 @@ var errEnded = errors.New("the program ended")
 
 // process is one run of a server's program, from its start until its group is gone.
 type process struct {
-	group  *group
-	in     *os.File
-	lines  *wire.Lines
-	out    chan []byte // one frame at a time is handed to the writer
-	notes  chan []byte // what nobody waits for; dropped while the program does not read
-	relist chan struct{}
-	noise  noise
-
-	ending chan struct{} // closed once the end begins
-	done   chan struct{} // closed when all is over; then cause is set
-	once   sync.Once
-	cause  error
-
-	mu      sync.Mutex // guards waiting and last
-	waiting map[int64]chan answer
-	last    int64 // id of the newest request
-}
-
-// noise counts what a program wrote in vain.
-type noise struct {
-	long    atomic.Int64 // lines over maxLine
-	unread  atomic.Int64 // lines that are no frame
-	foreign atomic.Int64 // answers to nothing that was asked
+	*ear
+	group *group
+	in    *os.File
+	lines *wire.Lines
+	out   chan []byte   // one frame at a time is handed to the writer
+	notes chan []byte   // what nobody waits for; dropped while the program does not read
+	done  chan struct{} // closed when all is over
 }
 
 // launch says how a program is started.
@@ -62,13 +44,7 @@ type launch struct {
 
 // start runs a program in a process group of its own. It is over when done is closed; stop sees to that.
 func start(l launch) (*process, error) {
-	p := &process{
-		out: make(chan []byte), notes: make(chan []byte, 64), relist: make(chan struct{}, 1),
-		ending: make(chan struct{}), done: make(chan struct{}),
-		waiting: map[int64]chan answer{},
-		// Requests of the server have ids of its own, which are small: ours begin where the two are not mixed up.
-		last: 1_000_000_000 + rand.Int64N(1_000_000_000),
-	}
+	p := &process{ear: newEar(), out: make(chan []byte), notes: make(chan []byte, 64), done: make(chan struct{})}
 	var pipes [6]*os.File // of input, output and errors: our end, the program's end
 	for i := 0; i < len(pipes); i += 2 {
 		r, w, err := os.Pipe()
@@ -130,14 +106,12 @@ func (p *process) live(started chan<- error, out, errs *os.File, stderr *ring, t
 
 // end begins the end; the first cause is kept.
 func (p *process) end(cause error) {
-	p.once.Do(func() {
-		if cause == nil {
-			cause = errEnded
-		}
-		p.cause = cause
-		close(p.ending)
+	if cause == nil {
+		cause = errEnded
+	}
+	if p.ear.end(cause) {
 		_ = p.in.Close()
-	})
+	}
 }
 
 // stop ends the program and its group, kindly first, and returns when nothing of it is left.
@@ -176,7 +150,7 @@ func (p *process) read() {
 			p.end(errors.New("it closed its output"))
 			return
 		}
-		p.take(line)
+		p.take(bytes.Clone(line), p.note)
 	}
 }
 
@@ -194,54 +168,4 @@ func (p *process) skipped(first, last []byte) {
 	if id, ok := answered(first, last); ok {
 		p.deliver(id, answer{err: errTooLong})
 	}
-}
-
-// take looks at one line.
-func (p *process) take(line []byte) {
-	f, err := wire.ParseFrame(bytes.Clone(line))
-	if err != nil {
-		p.noise.unread.Add(1)
-		id, ok := f.ID.Int()
-		if !ok {
-			id, ok = answered(line, line)
-		}
-		if ok {
-			p.deliver(id, answer{err: errUnreadable})
-		}
-		return
-	}
-	switch f.Kind {
-	case wire.Request:
-		p.note(reply(f))
-	case wire.Notification:
-		if f.Method == "notifications/tools/list_changed" {
-			select {
-			case p.relist <- struct{}{}:
-			default:
-			}
-		}
-	case wire.Response, wire.ErrorResponse:
-		id, ok := f.ID.Int()
-		if !ok || !p.deliver(id, answer{result: f.Result, err: asError(f.Error)}) {
-			p.noise.foreign.Add(1)
-		}
-	}
-}
-
-func asError(e *wire.Error) error {
-	if e == nil {
-		return nil
-	}
-	return e
-}
-
-// reply answers what a server asks. It is told that nothing of ours is for it to use: no model, no person, no folder.
-func reply(f wire.Frame) []byte {
-	switch f.Method {
-	case "ping":
-		return wire.AppendResult(nil, f.ID, "")
-	case "roots/list":
-		return wire.AppendResult(nil, f.ID, `{"roots":[]}`)
-	}
-	return wire.AppendError(nil, f.ID, wire.MethodNotFound.Because("Gatehouse does not do this for a server"))
 }

@@ -9,18 +9,20 @@ import (
 	"slices"
 	"sync"
 
-	"gatehouse/canon"
+	"gatehouse/egress"
 	"gatehouse/gate"
 	"gatehouse/module"
+	"gatehouse/wire"
 )
 
 // server is one configured server, as a module.
 type server struct {
 	name     Name
 	config   Server
-	identity string // hash of the command: part of every right to a tool of this server
+	identity string // hash of the command or the address: part of every right to a tool of this server
 	home     string
 	environ  []string
+	egress   *egress.Egress
 	time     timing
 	log      *slog.Logger
 	changes  chan struct{}
@@ -41,16 +43,17 @@ type server struct {
 // offered is one tool with one definition.
 type offered struct {
 	definition
-	tool gate.Tool
+	tool    gate.Tool
+	headers []wire.ParamHeader // what requests repeat of the arguments, over HTTP
 }
 
 func newServer(ctx context.Context, kit module.Kit, r rows, name Name, c Server, home string, t timing) (*server, error) {
-	command, err := canon.From(c.Command)
+	identity, err := c.identity()
 	if err != nil {
 		return nil, err
 	}
 	s := &server{
-		name: name, config: c, identity: command.Digest().String(), home: home, environ: kit.Environ, time: t,
+		name: name, config: c, identity: identity.String(), home: home, environ: kit.Environ, egress: kit.Egress, time: t,
 		log: kit.Log.With("server", string(name)), changes: make(chan struct{}, 1), tools: map[string]*offered{},
 		state: state{changed: make(chan struct{})},
 	}
@@ -61,7 +64,7 @@ func newServer(ctx context.Context, kit module.Kit, r rows, name Name, c Server,
 	return s, nil
 }
 
-// begin starts the program in the background.
+// begin starts the program, or reaches for the address, in the background.
 func (s *server) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
@@ -135,9 +138,15 @@ func (s *server) make(name string, d definition) (o *offered, err error) {
 		return nil, err
 	}
 	o = &offered{definition: d}
+	if s.config.URL != "" {
+		schema, _ := d.value.Member("inputSchema")
+		if o.headers, err = wire.ParamHeaders(schema); err != nil {
+			return nil, fmt.Errorf("its inputSchema: %w", err)
+		}
+	}
 	key := gate.KeyFor(string(s.name), d.remote, s.identity+":"+d.hash())
-	o.tool = gate.AccessControlled(name, key, spec, func(ctx context.Context, _ gate.Permit, args gate.Raw) (gate.Content, error) {
-		return s.call(ctx, o, args)
+	o.tool = gate.AccessControlled(name, key, spec, func(ctx context.Context, p gate.Permit, args gate.Raw) (gate.Content, error) {
+		return s.call(ctx, p, o, args)
 	})
 	return o, nil
 }

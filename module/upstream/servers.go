@@ -47,8 +47,9 @@ type Listing struct {
 // Status is how one server does.
 type Status struct {
 	Server   string    `json:"server"`
-	Program  string    `json:"program"` // without its folder and its arguments
-	State    string    `json:"state"`   // starting, ready, down or stopped
+	Program  string    `json:"program,omitzero"` // without its folder and its arguments
+	Address  string    `json:"address,omitzero"` // of a server over HTTP, without its query
+	State    string    `json:"state"`            // starting, ready, down or stopped
 	Since    string    `json:"since,omitzero"`
 	Next     string    `json:"next_start,omitzero"`
 	Failure  string    `json:"failure,omitzero"` // why the last run ended
@@ -90,7 +91,10 @@ func (o overview) list(context.Context, gate.Permit, listArgs) (Listing, error) 
 }
 
 func (s *server) status() Status {
-	one := Status{Server: string(s.name), Program: filepath.Base(s.config.Command[0]), State: "starting", Unknown: s.unknown()}
+	one := Status{Server: string(s.name), Address: s.config.address(), State: "starting", Unknown: s.unknown()}
+	if len(s.config.Command) > 0 {
+		one.Program = filepath.Base(s.config.Command[0])
+	}
 	one.Errors.Last, one.Errors.Lines, one.Errors.Bytes = s.stderr.last(s.hush)
 	s.mu.Lock()
 	defer s.mu.Unlock()

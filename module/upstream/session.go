@@ -10,9 +10,10 @@ import (
 	"gatehouse/wire"
 )
 
-// session is a run of a program that we have come to an understanding with. Era and revision hold for its life.
+// session is a server that we have come to an understanding with. Era and revision hold for its life.
 type session struct {
-	*process
+	peer
+	*ear
 	revision wire.Revision
 }
 
@@ -20,10 +21,44 @@ type session struct {
 // and folders are not for servers.
 const ourselves = `{"name":"gatehouse","title":"Gatehouse","version":"1"}`
 
-// greet comes to an understanding: with the handshake that nearly all servers speak, else in the way that has none.
+// handshake is the question that begins the legacy era.
+func handshake() question {
+	return question{
+		method:  "initialize",
+		members: `"capabilities":{},"clientInfo":` + ourselves + `,"protocolVersion":"` + string(wire.R20251125) + `"`,
+	}
+}
+
+// agreed reads the revision that a server answers the handshake with.
+func agreed(result canon.Value) (wire.Revision, error) {
+	said, _ := result.Member("protocolVersion")
+	text, _ := said.Text()
+	revision := wire.Revision(text)
+	if !revision.Spoken() || revision.Era() != wire.Legacy {
+		return "", fmt.Errorf("it wants to speak revision %q, which we do not speak after a handshake", tidy(text))
+	}
+	return revision, nil
+}
+
+// inquiry is the question that tells whether a server speaks without a handshake.
+func inquiry() question {
+	return question{method: "server/discover", revision: wire.R20260728, repeats: true}
+}
+
+// speaks reports whether an answer to inquiry, or the data of a refusal, lists the modern revision.
+func speaks(list canon.Value, name string) bool {
+	versions, _ := list.Member(name)
+	for _, v := range versions.Elements {
+		if text, _ := v.Text(); wire.Revision(text) == wire.R20260728 {
+			return true
+		}
+	}
+	return false
+}
+
+// greet comes to an understanding with a program: with the handshake that nearly all speak, else in the way that has none.
 func greet(ctx context.Context, p *process) (*session, error) {
-	result, err := p.request(ctx, "initialize",
-		`{"capabilities":{},"clientInfo":`+ourselves+`,"protocolVersion":"`+string(wire.R20251125)+`"}`)
+	result, err := p.ask(ctx, handshake())
 	var refusal *wire.Error
 	if errors.As(err, &refusal) {
 		return discover(ctx, p, refusal)
@@ -31,20 +66,17 @@ func greet(ctx context.Context, p *process) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("initialize: %w", err)
 	}
-	said, _ := result.Member("protocolVersion")
-	text, _ := said.Text()
-	revision := wire.Revision(text)
-	if !revision.Spoken() || revision.Era() != wire.Legacy {
-		return nil, fmt.Errorf("it wants to speak revision %q, which we do not speak after a handshake", tidy(text))
+	revision, err := agreed(result)
+	if err != nil {
+		return nil, err
 	}
-	p.note(wire.AppendNotification(nil, "notifications/initialized", ""))
-	return &session{p, revision}, nil
+	p.tell("notifications/initialized", "")
+	return &session{p, p.ear, revision}, nil
 }
 
-// discover asks a server that has no handshake. If it knows that neither, its first refusal is what went wrong.
+// discover asks a program that has no handshake. If it knows that neither, its first refusal is what went wrong.
 func discover(ctx context.Context, p *process, refusal *wire.Error) (*session, error) {
-	s := &session{p, wire.R20260728}
-	result, err := s.ask(ctx, "server/discover", "")
+	result, err := p.ask(ctx, inquiry())
 	var again *wire.Error
 	if errors.As(err, &again) {
 		return nil, fmt.Errorf("it refuses to initialize: %w", refusal)
@@ -52,33 +84,16 @@ func discover(ctx context.Context, p *process, refusal *wire.Error) (*session, e
 	if err != nil {
 		return nil, fmt.Errorf("server/discover: %w", err)
 	}
-	versions, _ := result.Member("supportedVersions")
-	for _, v := range versions.Elements {
-		if text, _ := v.Text(); wire.Revision(text) == s.revision {
-			s.open("subscriptions/listen", s.params(`"notifications":{"toolsListChanged":true}`))
-			return s, nil
-		}
+	if !speaks(result, "supportedVersions") {
+		return nil, fmt.Errorf("it does not speak revision %s", wire.R20260728)
 	}
-	return nil, fmt.Errorf("it does not speak revision %s", s.revision)
+	return &session{p, p.ear, wire.R20260728}, nil
 }
 
-// params makes the params of a request from their members, in text that we made or checked. The modern era says in each
-// request what the handshake said before.
-func (s *session) params(members string) string {
-	if s.revision.Era() == wire.Legacy {
-		return "{" + members + "}"
-	}
-	meta := `{"_meta":{"` + wire.MetaClientCapabilities + `":{},"` + wire.MetaClientInfo + `":` + ourselves +
-		`,"` + wire.MetaProtocolVersion + `":"` + string(s.revision) + `"}`
-	if members != "" {
-		meta += ","
-	}
-	return meta + members + "}"
-}
-
-// ask is request with what the era adds. What comes back is an object.
-func (s *session) ask(ctx context.Context, method, members string) (canon.Value, error) {
-	result, err := s.request(ctx, method, s.params(members))
+// put asks in the session's revision. What comes back is an object.
+func (s *session) put(ctx context.Context, q question) (canon.Value, error) {
+	q.revision = s.revision
+	result, err := s.ask(ctx, q)
 	if err == nil && !result.IsObject() {
 		return canon.Value{}, errUnreadable
 	}
@@ -86,35 +101,51 @@ func (s *session) ask(ctx context.Context, method, members string) (canon.Value,
 }
 
 // call calls a tool with exactly the arguments that were checked.
-func (s *session) call(ctx context.Context, tool string, arguments canon.Value) (canon.Value, error) {
+func (s *session) call(ctx context.Context, o *offered, arguments canon.Value, reads bool, tells tells) (canon.Value, error) {
 	// "arguments" goes before "name", as the canonical form has it.
-	members := make([]byte, 0, arguments.Len()+len(tool)+32)
+	members := make([]byte, 0, arguments.Len()+len(o.remote)+32)
 	members = append(members, `"arguments":`...)
 	members = arguments.AppendTo(members)
 	members = append(members, `,"name":`...)
-	members = canon.AppendString(members, tool)
-	return s.ask(ctx, "tools/call", string(members))
+	members = canon.AppendString(members, o.remote)
+	return s.put(ctx, question{
+		method: "tools/call", members: string(members), tells: tells,
+		target: o.remote, headers: o.headers, args: arguments, repeats: reads,
+	})
 }
 
 // explain turns what became of a request into what a caller is told. reads says that the tool changes nothing.
 func explain(err error, reads bool, hide func(string) string) error {
 	var refusal *wire.Error
+	var status *statusError
 	switch {
+	case errors.Is(err, errMisfit):
+		return outcome.Invalid.From(err, "%s: %s", errMisfit, "an integer must lie between ±(2⁵³−1)")
 	case errors.As(err, &refusal):
 		return outcome.Upstream.Because("the server refused with error %d: %s", refusal.Code, tidy(hide(refusal.Message)))
 	case errors.Is(err, errUnsent):
 		return outcome.Upstream.From(err, "the server does not take calls at the moment; nothing was sent to it, try again later")
+	case errors.Is(err, errGone), errors.As(err, &status) && status.refused():
+		return outcome.Upstream.From(err, "%s", why(err))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return err // the gate knows what that means for this tool
 	}
-	why := "no answer came"
-	for _, known := range []error{errLost, errTooLong, errUnreadable} {
+	if reads {
+		return outcome.Upstream.From(err, "%s", why(err))
+	}
+	return outcome.Unknown.From(err, "%s: look whether it happened before repeating it", why(err))
+}
+
+// why says what went wrong in words of ours: an error's own may repeat the server's, or the address.
+func why(err error) string {
+	for _, known := range []error{errLost, errTooLong, errUnreadable, errCut, errEmpty, errForeign, errGone} {
 		if errors.Is(err, known) {
-			why = known.Error()
+			return known.Error()
 		}
 	}
-	if reads {
-		return outcome.Upstream.From(err, "%s", why)
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.Error()
 	}
-	return outcome.Unknown.From(err, "%s: look whether it happened before repeating it", why)
+	return "no answer came"
 }

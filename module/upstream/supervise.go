@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -54,37 +55,66 @@ func (s *server) become(change func(*state)) {
 	change(&s.state)
 }
 
-// run is one run of the program, from its start to its end.
+// run is one run of the program, or one understanding with an address, from its start to its end.
 func (s *server) run(ctx context.Context) error {
 	s.become(func(now *state) { now.next, now.starts = time.Time{}, now.starts+1 })
-	environment, err := s.environment()
+	session, leave, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := start(launch{s.config.Command, environment, s.home, &s.stderr})
-	if err != nil {
+	defer leave()
+	if err := s.listAgain(ctx, session, s.time.greeting); err != nil {
 		return err
 	}
-	defer p.stop(s.time.grace)
-	session, err := s.introduce(ctx, p)
-	if err != nil {
-		return err
-	}
+	session.follow(session.revision)
 	s.become(func(now *state) { now.session = session })
 	defer s.become(func(now *state) { now.session = nil })
 	s.log.Info("an upstream server is ready", "revision", string(session.revision))
 	return s.attend(ctx, session)
 }
 
-// introduce is all that comes before the first call.
-func (s *server) introduce(ctx context.Context, p *process) (*session, error) {
+// connect comes to an understanding with the server.
+func (s *server) connect(ctx context.Context) (_ *session, leave func(), err error) {
+	if s.config.URL != "" {
+		return s.reach(ctx)
+	}
+	environment, err := s.environment()
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := start(launch{s.config.Command, environment, s.home, &s.stderr})
+	if err != nil {
+		return nil, nil, err
+	}
+	leave = func() { p.stop(s.time.grace) }
 	ctx, cancel := context.WithTimeout(ctx, s.time.greeting)
 	defer cancel()
 	session, err := greet(ctx, p)
 	if err != nil {
-		return nil, err
+		leave()
+		return nil, nil, err
 	}
-	return session, s.list(ctx, session)
+	return session, leave, nil
+}
+
+// reach does it with an address.
+func (s *server) reach(life context.Context) (_ *session, leave func(), err error) {
+	to, err := s.config.allow()
+	if err != nil {
+		return nil, nil, err
+	}
+	header, err := s.header()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(life, s.time.greeting)
+	defer cancel()
+	session, left, err := dial(ctx, life, line{s.config.URL, s.egress.Stream(to), header}, s.time)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Calls that are under way may take long; a new understanding need not wait for them.
+	return session, func() { s.running.Go(left) }, nil
 }
 
 // attend stays with a program that takes calls, and reads its tools again when it says so, but not all the time.
@@ -97,7 +127,7 @@ func (s *server) attend(ctx context.Context, session *session) error {
 			return session.cause
 		case <-session.relist:
 		}
-		if err := s.listAgain(ctx, session); err != nil {
+		if err := s.listAgain(ctx, session, s.time.list); err != nil {
 			return err
 		}
 		select {
@@ -110,8 +140,8 @@ func (s *server) attend(ctx context.Context, session *session) error {
 	}
 }
 
-func (s *server) listAgain(ctx context.Context, session *session) error {
-	ctx, cancel := context.WithTimeout(ctx, s.time.list)
+func (s *server) listAgain(ctx context.Context, session *session, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return s.list(ctx, session)
 }
@@ -164,8 +194,32 @@ func (s *server) environment() ([]string, error) {
 		all = append(all, name+"="+value.Reveal())
 		hidden = append(hidden, worthHiding(value.Reveal(), 1)...)
 	}
+	s.conceals(hidden, quiet)
+	return all, nil
+}
+
+// header is what is sent to an address beside what the protocol wants. Secrets are read now.
+func (s *server) header() (http.Header, error) {
+	all := http.Header{}
+	var hidden []string
+	for _, name := range slices.Sorted(maps.Keys(s.config.HeadersFrom)) {
+		value, err := s.config.HeadersFrom[name].Resolve()
+		if err != nil {
+			return nil, fmt.Errorf("reading header %s: %w", name, err)
+		}
+		text := strings.TrimSpace(value.Reveal())
+		if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return nil, fmt.Errorf("header %s is empty, or holds what a header cannot", name)
+		}
+		all[http.CanonicalHeaderKey(name)] = []string{text}
+		hidden = append(hidden, credentials(text)...)
+	}
+	s.conceals(hidden, nil)
+	return all, nil
+}
+
+func (s *server) conceals(hidden, quiet []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hidden, s.quiet = hidden, quiet
-	return all, nil
 }

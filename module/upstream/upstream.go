@@ -1,4 +1,4 @@
-// Package upstream puts MCP servers that speak over stdio behind the gate: one module for each server of the configuration,
+// Package upstream puts MCP servers behind the gate, programs that speak over stdio and addresses that speak over HTTP: one module for each server of the configuration,
 // named after it, with the server's own tools, and the module servers, which shows how they do. It must never start a
 // program that the configuration file does not name, hand it more of our environment than PATH and LANG, send it bytes
 // that the gate did not check, or let a changed tool run under what was permitted for the one before.
@@ -41,13 +41,14 @@ type timing struct {
 	greeting       time.Duration // from a start to the first list of tools; a package runner may have to fetch the program
 	list           time.Duration // for one more list of tools
 	relist         time.Duration // between two lists that the server asks for
+	relook         time.Duration // between two lists of a server over HTTP that does not say when its tools change
 	wait           time.Duration // how long a call waits for a server that is not ready
 	grace          time.Duration // between the wish to end and the end by force
 }
 
 var usual = timing{
 	first: time.Second, longest: time.Minute, greeting: time.Minute, list: 30 * time.Second,
-	relist: 5 * time.Second, wait: 30 * time.Second, grace: 2 * time.Second,
+	relist: 5 * time.Second, relook: 5 * time.Minute, wait: 30 * time.Second, grace: 2 * time.Second,
 }
 
 // New checks the configuration, lists the tools that the servers had when they were last seen, and starts them in the
@@ -75,8 +76,10 @@ func newUpstream(ctx context.Context, kit module.Kit, cfg Config, t timing) (*Up
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
 		home := filepath.Join(string(name), "home")
-		if err := root.MkdirAll(home, 0o700); err != nil {
-			return nil, fmt.Errorf("server %s: making its home: %w", name, err)
+		if cfg.Servers[name].URL == "" {
+			if err := root.MkdirAll(home, 0o700); err != nil {
+				return nil, fmt.Errorf("server %s: making its home: %w", name, err)
+			}
 		}
 		s, err := newServer(ctx, kit, rows{db}, name, cfg.Servers[name], filepath.Join(root.Name(), home), t)
 		if err != nil {

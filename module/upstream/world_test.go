@@ -32,6 +32,7 @@ type scene struct {
 	exe   string
 	make  func(context.Context, module.Kit, upstream.Config) (*upstream.Upstream, error)
 	dir   string
+	url   string // of a server over HTTP, instead of the program
 }
 
 func enter(t *testing.T, s scene) world {
@@ -45,10 +46,13 @@ func enter(t *testing.T, s scene) world {
 	if s.make == nil {
 		s.make = upstream.NewQuick
 	}
+	server := fmt.Sprintf("        command: [%q]\n        env:\n          %s: %q\n          PLAY_DIR: %q\n%s", s.exe, playing, s.mode, s.dir, s.env)
+	if s.url != "" {
+		server = fmt.Sprintf("        url: %q\n", s.url)
+	}
 	h := gatetest.Start(t, gatetest.Config{
 		Data: s.data, Modules: map[string]app.Starter{"tested": app.StartMany(s.make)},
-		YAML: fmt.Sprintf("modules:\n  tested:\n    servers:\n      far:\n        command: [%q]\n        env:\n          %s: %q\n          PLAY_DIR: %q\n%s%s",
-			s.exe, playing, s.mode, s.dir, s.env, s.lines),
+		YAML: "modules:\n  tested:\n    servers:\n      far:\n" + server + s.lines,
 	})
 	return world{h, t, s.dir}
 }

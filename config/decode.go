@@ -237,7 +237,16 @@ func (f field) fields(v reflect.Value, n ast.Node) error {
 			return err
 		}
 	}
+	if r, ok := v.Addr().Interface().(PathResolver); ok {
+		r.ResolvePaths(f.resolve)
+	}
 	return nil
+}
+
+// PathResolver is a struct of a module's Config in which another field decides whether a text is a path. It is called
+// when its fields are filled, with the function that makes a path relative to the file one that can be opened.
+type PathResolver interface {
+	ResolvePaths(resolve func(string) string)
 }
 
 type fieldAt struct {

@@ -19,7 +19,7 @@ type Section struct {
 
 // Decode fills a module's Config, given as a pointer to a struct with yaml tags, as strictly as [Load] does. Fields that
 // the section leaves out keep the values that they have, so a module may put its defaults in first. With the option path
-// (`yaml:"dsn,path"`) a field is a path relative to the file; a secret.Ref takes {env: NAME}, {file: PATH} or
+// (`yaml:"dir,path"`) a field is a path relative to the file, see also [PathResolver]; a secret.Ref takes {env: NAME}, {file: PATH} or
 // {credential: NAME}, and where its name ends in _env, _file or _credential just that name or path.
 func (s Section) Decode(dst any) error { return s.decode(dst, s.node) }
 

@@ -85,12 +85,27 @@ func (e *Egress) Dial(ctx context.Context, to Allow) (net.Conn, error) {
 	if to.scheme == "unix" {
 		network = "unix"
 	}
+	return e.dial(ctx, to, network, to.address())
+}
+
+// Redial opens another connection to the very machine that an open one of the same place has reached, where the place's
+// name may lead to several: a database takes the order to end a statement only where that statement runs.
+func (e *Egress) Redial(ctx context.Context, to Allow, open net.Conn) (net.Conn, error) {
+	if to.word == nobody || to.scheme == "unix" {
+		return e.Dial(ctx, to)
+	}
+	at := open.RemoteAddr()
+	return e.dial(ctx, to, at.Network(), at.String())
+}
+
+// dial connects after the check, and only then.
+func (e *Egress) dial(ctx context.Context, to Allow, network, address string) (net.Conn, error) {
 	d := e.dialer()
 	d.ControlContext = func(_ context.Context, network, address string, _ syscall.RawConn) error {
 		e.config.Observe(network, address)
 		return e.check(to, network, address)
 	}
-	return d.DialContext(ctx, network, to.address())
+	return d.DialContext(ctx, network, address)
 }
 
 // Dialer is [Egress.Dial] in the form that database drivers and transports ask for: it opens connections to the places

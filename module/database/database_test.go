@@ -30,8 +30,8 @@ func TestConnectionsThatDoNotStart(t *testing.T) {
 		name, driver, dsn, want string
 	}{
 		{"shop", "sqlite", filepath.Join(dir, "shop.db"), ""},
-		{"shop", "postgres", "postgres://x", `the driver "postgres" is not built; there is sqlite`},
-		{"shop", "", "shop.db", "is not built"},
+		{"shop", "oracle", "shop.db", `the driver "oracle" is unknown; there are sqlite, postgres, mysql`},
+		{"shop", "", "shop.db", "is unknown"},
 		{"shop", "sqlite", "", "dsn is missing"},
 		{"shop", "sqlite", "file:" + dir + "/shop.db", "plain path"},
 		{"shop", "sqlite", dir + "/file:shop.db", "plain path"},
@@ -120,7 +120,7 @@ func TestFilesThatAreNotThere(t *testing.T) {
 	}
 	_, err = s.Query(t.Context(), database.Args("nobody", "SELECT 1"))
 	s.wantCode(t, "unknown connection", err, outcome.NotFound)
-	if reason := outcome.Explain(err).Reason; !strings.Contains(reason, "folder, late, link, noise") {
+	if reason := outcome.Explain(err).Reason; !strings.Contains(reason, "folder (SQLite), late (SQLite), link (SQLite), noise (SQLite)") {
 		t.Errorf("unknown connection: %q does not name those that there are", reason)
 	}
 

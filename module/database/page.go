@@ -67,7 +67,10 @@ type blob struct {
 	Base64 string `json:"base64"`
 }
 
-// show gives a value of SQLite's five classes (https://www.sqlite.org/datatype3.html) as JSON can hold it.
+func newBlob(b []byte) blob { return blob{base64.StdEncoding.EncodeToString(b)} }
+
+// show gives a value as JSON can hold it: one of SQLite's five classes (https://www.sqlite.org/datatype3.html), true,
+// false, or what an engine has made a canon.Value of.
 func (p *page) show(v driver.Value) any {
 	switch v := v.(type) {
 	case string:
@@ -90,7 +93,7 @@ func (p *page) show(v driver.Value) any {
 			p.cut++
 			v = v[:maxCell/4*3]
 		}
-		return blob{base64.StdEncoding.EncodeToString(v)}
+		return newBlob(v)
 	case float64:
 		if math.IsInf(v, 0) { // JSON has no such number
 			return strings.TrimPrefix(fmt.Sprint(v), "+")

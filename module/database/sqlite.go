@@ -19,8 +19,8 @@ import (
 	"gatehouse/outcome"
 )
 
-// connection is one configured SQLite file. It opens nothing until it is asked.
-type connection struct {
+// sqliteFile is one configured SQLite file. It opens nothing until it is asked.
+type sqliteFile struct {
 	name     string
 	file     string
 	writable bool
@@ -33,18 +33,18 @@ type connection struct {
 // maxOpen bounds the statements that run at a time on one connection; more wait their turn.
 const maxOpen = 4
 
-func newConnection(kit module.Kit, name string, cfg Connection) (*connection, error) {
-	if err := cfg.check(kit, name); err != nil {
+func newSQLite(kit module.Kit, name string, cfg Connection) (*sqliteFile, error) {
+	if err := cfg.checkFile(kit); err != nil {
 		return nil, err
 	}
 	file, err := filepath.Abs(cfg.DSN)
 	if err != nil {
-		return nil, fmt.Errorf("connection %s: %w", name, err)
+		return nil, err
 	}
-	c := &connection{name: name, file: file, writable: cfg.Writable, rows: newCollectors(), overlaps: kit.Overlaps}
+	c := &sqliteFile{name: name, file: file, writable: cfg.Writable, rows: newCollectors(), overlaps: kit.Overlaps}
 	driver := &sqlite.Driver{}
 	if err := driver.RegisterFunction(collect, c.rows.function()); err != nil {
-		return nil, fmt.Errorf("connection %s: %w", name, err)
+		return nil, err
 	}
 	c.reads = c.pool(driver, "ro", url.Values{"_query_only": {"1"}})
 	if c.writable {
@@ -54,7 +54,7 @@ func newConnection(kit module.Kit, name string, cfg Connection) (*connection, er
 	return c, nil
 }
 
-func (c *connection) pool(d *sqlite.Driver, mode string, more url.Values) *sql.DB {
+func (c *sqliteFile) pool(d *sqlite.Driver, mode string, more url.Values) *sql.DB {
 	// Refuse everything until a call says what it may do.
 	d.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, _ string) error {
 		return register(conn, func(sqlite.AuthorizerActionCode, string, string, string, string) sqlite.AuthorizerReturnCode {
@@ -67,7 +67,7 @@ func (c *connection) pool(d *sqlite.Driver, mode string, more url.Values) *sql.D
 	return db
 }
 
-func (c *connection) close() error {
+func (c *sqliteFile) close() error {
 	errs := []error{c.reads.Close()}
 	if c.writes != nil {
 		errs = append(errs, c.writes.Close())
@@ -77,7 +77,7 @@ func (c *connection) close() error {
 
 // present says what is wrong with the file before SQLite is asked, whose error would name it. A link that was made after
 // the start may lead into the data folder, so that is asked again.
-func (c *connection) present() error {
+func (c *sqliteFile) present() error {
 	if c.overlaps(c.file) {
 		return outcome.Upstream.Because("the database %s cannot be opened; whoever runs the gateway can say why", c.name)
 	}
@@ -154,7 +154,7 @@ var limits = [...][2]int{
 }
 
 // with lends one connection of a pool, with its limits set, and explains what went wrong.
-func (c *connection) with(ctx context.Context, pool *sql.DB, do func(raw) error) error {
+func (c *sqliteFile) with(ctx context.Context, pool *sql.DB, do func(raw) error) error {
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return c.explain(ctx, err)

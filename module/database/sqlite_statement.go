@@ -9,11 +9,6 @@ import (
 	"gatehouse/outcome"
 )
 
-const (
-	maxSQL    = 64 << 10 // bytes of one statement
-	maxParams = 500
-)
-
 // statement is exactly one, with its parameters.
 type statement struct {
 	text     string // without a semicolon at its end
@@ -24,12 +19,6 @@ type statement struct {
 // parse finds the end of the statement and its parameters, by SQLite's own rules for tokens
 // (https://www.sqlite.org/lang_expr.html#parameters). What it means is for SQLite to say.
 func parse(text string, params []canon.Value) (statement, error) {
-	if len(text) > maxSQL {
-		return statement{}, outcome.WithFaults(outcome.Fault{Path: "/sql", Problem: "is longer than 64 KiB"})
-	}
-	if strings.ContainsRune(text, 0) {
-		return statement{}, outcome.WithFaults(outcome.Fault{Path: "/sql", Problem: "holds U+0000"})
-	}
 	t := tokens{text: text}
 	if err := t.read(); err != nil {
 		return statement{}, err

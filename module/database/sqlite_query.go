@@ -14,11 +14,15 @@ import (
 	"gatehouse/outcome"
 )
 
-// query runs one reading statement.
-func (c *connection) query(ctx context.Context, s statement, most int) (Rows, error) {
+// query implements engine.
+func (c *sqliteFile) query(ctx context.Context, a asked, most int) (Rows, error) {
+	s, err := parse(a.text, a.params)
+	if err != nil {
+		return Rows{}, err
+	}
 	p := &page{most: most}
 	var columns []Column
-	err := c.with(ctx, c.reads, func(r raw) (err error) {
+	err = c.with(ctx, c.reads, func(r raw) (err error) {
 		if columns, err = compile(r, reading, s.text); err != nil {
 			return err
 		}
@@ -55,7 +59,7 @@ func compile(r raw, m mode, text string) ([]Column, error) {
 }
 
 // collect executes the statement as the source of our aggregate. Its columns are numbered, since two may have one name.
-func (c *connection) collect(ctx context.Context, r raw, s statement, columns int, p *page) error {
+func (c *sqliteFile) collect(ctx context.Context, r raw, s statement, columns int, p *page) error {
 	a, err := collecting.on(r)
 	if err != nil {
 		return err
@@ -100,7 +104,7 @@ func explainPlan(ctx context.Context, r raw, s statement, p *page) (err error) {
 
 // explain gives an error of SQLite its code. Messages about the statement are shown; those about the file are not, since
 // they may name it.
-func (c *connection) explain(ctx context.Context, err error) error {
+func (c *sqliteFile) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}

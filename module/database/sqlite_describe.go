@@ -9,54 +9,7 @@ import (
 	"gatehouse/outcome"
 )
 
-// Tables is the result of database.tables.
-type Tables struct {
-	Tables []Named `json:"tables"`
-}
-
-// Named is a table or view.
-type Named struct {
-	Name string `json:"name"`
-	Kind string `json:"kind" jsonschema:"table, view or virtual"`
-}
-
-// Table is the result of database.describe.
-type Table struct {
-	Name        string      `json:"name"`
-	Kind        string      `json:"kind" jsonschema:"table, view or virtual"`
-	Columns     []Field     `json:"columns"`
-	Indexes     []Index     `json:"indexes"`
-	ForeignKeys []Reference `json:"foreign_keys"`
-}
-
-// Field is one column of a table.
-type Field struct {
-	Name       string `json:"name"`
-	Type       string `json:"type,omitzero" jsonschema:"as declared"`
-	Required   bool   `json:"required,omitzero" jsonschema:"NOT NULL"`
-	Default    string `json:"default,omitzero" jsonschema:"as an SQL expression"`
-	PrimaryKey int64  `json:"primary_key,omitzero" jsonschema:"place in the primary key, from 1"`
-	Generated  bool   `json:"generated,omitzero"`
-}
-
-// Index is one index of a table.
-type Index struct {
-	Name    string   `json:"name"`
-	Unique  bool     `json:"unique,omitzero"`
-	Columns []string `json:"columns" jsonschema:"an expression has no name"`
-}
-
-// Reference is one column of a foreign key.
-type Reference struct {
-	Column     string `json:"column"`
-	Table      string `json:"table"`
-	References string `json:"references,omitzero" jsonschema:"a column; left out for the primary key"`
-}
-
-// maxTables bounds what database.tables gives.
-const maxTables = 2000
-
-func (c *connection) tables(ctx context.Context) (Tables, error) {
+func (c *sqliteFile) tables(ctx context.Context) (Tables, error) {
 	t := Tables{Tables: []Named{}}
 	err := c.with(ctx, c.reads, func(r raw) error {
 		return ask(ctx, r, "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type <> 'shadow' "+
@@ -69,7 +22,7 @@ func (c *connection) tables(ctx context.Context) (Tables, error) {
 	return t, err
 }
 
-func (c *connection) describe(ctx context.Context, name string) (Table, error) {
+func (c *sqliteFile) describe(ctx context.Context, name string) (Table, error) {
 	t := Table{Columns: []Field{}, Indexes: []Index{}, ForeignKeys: []Reference{}}
 	err := c.with(ctx, c.reads, func(r raw) error {
 		err := ask(ctx, r, "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE", func(v []driver.Value) {
@@ -97,12 +50,7 @@ func (t *Table) fill(ctx context.Context, r raw) error {
 		return err
 	}
 	err = ask(ctx, r, `SELECT l.name, l."unique", i.name FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i ORDER BY l.seq, i.seqno`, func(v []driver.Value) {
-		name := text(v[0])
-		if n := len(t.Indexes); n == 0 || t.Indexes[n-1].Name != name {
-			t.Indexes = append(t.Indexes, Index{Name: name, Unique: whole(v[1]) != 0})
-		}
-		last := &t.Indexes[len(t.Indexes)-1]
-		last.Columns = append(last.Columns, text(v[2]))
+		t.addIndex(text(v[0]), whole(v[1]) != 0, text(v[2]))
 	}, t.Name)
 	if err != nil {
 		return err

@@ -10,13 +10,12 @@ import (
 	"gatehouse/outcome"
 )
 
-// Changed is the result of database.execute.
-type Changed struct {
-	Affected int64 `json:"affected" jsonschema:"rows that were added, changed or deleted, without those of triggers"`
-}
-
-// execute runs one statement that changes rows, in a transaction of its own.
-func (c *connection) execute(ctx context.Context, s statement) (done Changed, err error) {
+// execute implements engine.
+func (c *sqliteFile) execute(ctx context.Context, a asked) (done Changed, err error) {
+	s, err := parse(a.text, a.params)
+	if err != nil {
+		return Changed{}, err
+	}
 	if s.explains {
 		return Changed{}, outcome.Invalid.Because("/sql: EXPLAIN changes nothing; use database.query")
 	}
@@ -41,7 +40,7 @@ func (c *connection) execute(ctx context.Context, s statement) (done Changed, er
 }
 
 // commit ends the transaction. Where the disk failed under it, nobody knows what is on the disk.
-func (c *connection) commit(ctx context.Context, r raw) error {
+func (c *sqliteFile) commit(ctx context.Context, r raw) error {
 	err := bracket(ctx, r, "COMMIT")
 	if err == nil {
 		return nil

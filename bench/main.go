@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	parts := map[string]func() error{"upstream": serveUpstream, "stdio": serveStdio, "proxy": serveProxy, "gate": serveGate}
+	parts := map[string]func() error{"sdk": serveSDK, "bare": serveBare, "proxy": serveProxy, "gate": serveGate}
 	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
 		if err := parts[os.Args[1]](); err != nil {
 			fmt.Fprintln(os.Stderr, os.Args[1]+":", err)
@@ -65,45 +65,50 @@ func run(ctx context.Context, length time.Duration, rounds int, profile string) 
 	if err != nil {
 		return err
 	}
-	scenarios := []scenario{
-		{"echo", `{"text":"hello"}`, 1}, {"echo", `{"text":"hello"}`, 64}, {"record", `{"id":7}`, 1}, {"record", `{"id":7}`, 64},
-	}
-	targets := []*target{h.direct, h.proxied, h.gated}
-	got := make([][][]figures, len(scenarios)) // scenario, target, round
-	for i := range got {
-		got[i] = make([][]figures, len(targets))
-	}
-	for range rounds {
-		for i, s := range scenarios {
-			for j, t := range targets { // paired: the targets take turns, so that a slow minute hits all of them
-				f, err := measure(ctx, t, s, length)
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", t.name, s.tool, err)
-				}
-				got[i][j] = append(got[i][j], f)
-			}
-		}
+	if err := h.table(ctx, length, rounds); err != nil {
+		return err
 	}
 	loaded, err := h.gate.usage()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d cores, %s, %d rounds of %s, medians\n\n", runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU(), runtime.Version(), rounds, length)
-	fmt.Printf("%-8s %-8s %-8s %12s %12s %12s %12s %12s\n", "tool", "callers", "through", "calls/s", "of direct", "CPU a call", "p50", "p99")
-	for i, s := range scenarios {
-		direct := median(got[i][0])
-		for j, t := range targets {
-			m := median(got[i][j])
-			fmt.Printf("%-8s %-8d %-8s %12.0f %12.2f %12s %12s %12s\n", s.tool, s.callers, t.name, m.rate, m.rate/direct.rate,
-				m.cpu.Round(time.Microsecond), m.p50.Round(time.Microsecond), m.p99.Round(time.Microsecond))
-		}
-		if s.callers == 1 {
-			fmt.Printf("%-8s %-8s %-8s added by the gate: %s at the median, rows durable\n", "", "", "",
-				(median(got[i][2]).p50 - direct.p50).Round(time.Microsecond))
-		}
-	}
 	fmt.Printf("\ngate: resident %d KiB idle, %d KiB after the load; start to first answered call %s\n",
 		idle.rss>>10, loaded.rss>>10, h.firstCall.Round(time.Millisecond))
+	return nil
+}
+
+// table measures every upstream, work and way, and prints what came out.
+func (h *parts) table(ctx context.Context, length time.Duration, rounds int) error {
+	scenarios := []scenario{
+		{"echo", `{"text":"hello"}`, 1}, {"echo", `{"text":"hello"}`, 64}, {"record", `{"id":7}`, 1}, {"record", `{"id":7}`, 64},
+	}
+	fmt.Printf("%s, %d cores, %s, %d rounds of %s, medians\n\n", runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU(), runtime.Version(), rounds, length)
+	fmt.Printf("%-8s %-8s %-8s %-8s %10s %10s %12s %10s %10s\n", "upstream", "tool", "callers", "through", "calls/s", "of direct", "CPU a call", "p50", "p99")
+	for _, u := range h.upstreams {
+		for _, s := range scenarios {
+			ways := []*target{u.direct, u.proxied, u.gated}
+			got := make([][]figures, len(ways)) // way, round
+			for range rounds {
+				for i, t := range ways { // paired: the ways take turns, so that a slow minute hits all of them
+					f, err := measure(ctx, t, s, length)
+					if err != nil {
+						return fmt.Errorf("%s, %s, %s: %w", u.name, t.name, s.tool, err)
+					}
+					got[i] = append(got[i], f)
+				}
+			}
+			direct := median(got[0])
+			for i, t := range ways {
+				m := median(got[i])
+				fmt.Printf("%-8s %-8s %-8d %-8s %10.0f %10.2f %12s %10s %10s\n", u.name, s.tool, s.callers, t.name, m.rate, m.rate/direct.rate,
+					m.cpu.Round(time.Microsecond), m.p50.Round(time.Microsecond), m.p99.Round(time.Microsecond))
+			}
+			if s.callers == 1 {
+				fmt.Printf("%-8s %-8s %-8s added by the gate: %s at the median, rows durable\n", "", "", "",
+					(median(got[2]).p50 - direct.p50).Round(time.Microsecond))
+			}
+		}
+	}
 	return nil
 }
 

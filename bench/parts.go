@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -17,6 +16,8 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"gatehouse/app"
 	"gatehouse/canon"
@@ -38,7 +39,7 @@ func makeRecord() string {
 	return `{"content":[{"type":"text","text":"[` + strings.TrimSuffix(strings.Repeat(one, 4096/len(one)), ",") + `]"}]}`
 }
 
-// answer is the upstream of the bench: it does next to nothing, so that what is measured is what stands before it.
+// answer does next to nothing, so that what is measured is what stands before it.
 func answer(f wire.Frame) []byte {
 	switch f.Method {
 	case "initialize":
@@ -54,32 +55,8 @@ func answer(f wire.Frame) []byte {
 	return wire.AppendError(nil, f.ID, wire.MethodNotFound.Because("not here"))
 }
 
-// serveStdio is the upstream behind the gate.
-func serveStdio() error {
-	lines, out := wire.NewLines(os.Stdin, 1<<20), bufio.NewWriter(os.Stdout)
-	for {
-		line, err := lines.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		f, err := wire.ParseFrame(line)
-		if err != nil || f.Kind != wire.Request {
-			continue
-		}
-		if _, err := out.Write(append(answer(f), '\n')); err != nil {
-			return err
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-	}
-}
-
-// serveUpstream is the same upstream over HTTP, to be called directly.
-func serveUpstream() error {
+// serveBare is an upstream made by hand: next to nothing stands before its answer.
+func serveBare() error {
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 		if err != nil {
@@ -94,6 +71,31 @@ func serveUpstream() error {
 		w.Header()["Content-Type"] = []string{"application/json"}
 		_, _ = w.Write(answer(f))
 	}))
+}
+
+// serveSDK is the same upstream made with the official Go SDK, as it comes: what stands behind most gateways is made so.
+func serveSDK() error {
+	server := mcp.NewServer(&mcp.Implementation{Name: "bench", Version: "1"}, nil)
+	type echoArgs struct {
+		Text string `json:"text"`
+	}
+	type recordArgs struct {
+		ID int `json:"id"`
+	}
+	text := func(s string) *mcp.CallToolResult {
+		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: s}}}
+	}
+	var parsed struct{ Content []struct{ Text string } }
+	if err := json.Unmarshal([]byte(record), &parsed); err != nil {
+		return err
+	}
+	mcp.AddTool(server, &mcp.Tool{Name: "echo"}, func(_ context.Context, _ *mcp.CallToolRequest, a echoArgs) (*mcp.CallToolResult, any, error) {
+		return text(a.Text), nil, nil
+	})
+	mcp.AddTool(server, &mcp.Tool{Name: "record"}, func(context.Context, *mcp.CallToolRequest, recordArgs) (*mcp.CallToolResult, any, error) {
+		return text(parsed.Content[0].Text), nil, nil
+	})
+	return serve(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: true}))
 }
 
 // serveProxy is a plain reverse proxy of the standard library. It reads bodies first: without that it cuts answers.
@@ -134,7 +136,7 @@ func serve(h http.Handler) error {
 func serveGate() error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	dir, profile := os.Args[2], os.Args[3]
+	dir, profile, sdk, bare := os.Args[2], os.Args[3], os.Args[4], os.Args[5]
 	if profile != "" {
 		f, err := os.Create(profile)
 		if err != nil {
@@ -145,20 +147,15 @@ func serveGate() error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	yaml := fmt.Sprintf(`listen: 127.0.0.1:0
 data: %q
 limits: {calls_per_minute: 100000000, in_flight: 128}
 modules:
   mcp:
     servers:
-      bench:
-        command: [%q, stdio]
-        tools: {"*": {effect: reads, args: {text: {carries: content}}}}
-`, filepath.Join(dir, "data"), self)
+      sdk: {url: %q, tools: {"*": {effect: reads, args: {text: {carries: content}}}}}
+      bare: {url: %q, tools: {"*": {effect: reads, args: {text: {carries: content}}}}}
+`, filepath.Join(dir, "data"), sdk, bare)
 	path := filepath.Join(dir, "gatehouse.yaml")
 	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
 		return err
@@ -225,7 +222,7 @@ func seed(ctx context.Context, file config.File) (token string, err error) {
 		if err := call("permissions.tools", `{}`, &all); err != nil {
 			return "", err
 		}
-		if bytes.Contains(all, []byte("bench.record")) {
+		if bytes.Contains(all, []byte("bare.record")) && bytes.Contains(all, []byte("sdk.record")) {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -233,10 +230,11 @@ func seed(ctx context.Context, file config.File) (token string, err error) {
 	if err := call("permissions.get", fmt.Sprintf(`{"person":%d}`, person.Person), &permissions); err != nil {
 		return "", err
 	}
-	if err := call("permissions.set", fmt.Sprintf(`{"person":%d,"version":%d,"grants":{"bench.echo":"allow","bench.record":"allow"}}`,
+	if err := call("permissions.set", fmt.Sprintf(`{"person":%d,"version":%d,"grants":{"sdk.echo":"allow","sdk.record":"allow","bare.echo":"allow","bare.record":"allow"}}`,
 		person.Person, permissions.Version), &permissions); err != nil {
 		return "", err
 	}
-	err = call("tokens.issue", fmt.Sprintf(`{"person":%d,"agent":"bench","tools":["bench.echo","bench.record"],"ttl_seconds":3600}`, person.Person), &issued)
+	err = call("tokens.issue", fmt.Sprintf(`{"person":%d,"agent":"bench","tools":["sdk.echo","sdk.record","bare.echo","bare.record"],"ttl_seconds":3600}`,
+		person.Person), &issued)
 	return issued.Token, err
 }

@@ -106,11 +106,17 @@ func resident() int64 {
 
 // parts are all that was started.
 type parts struct {
-	dir                    string
-	gate                   *process
+	dir       string
+	gate      *process
+	upstreams []upstream
+	firstCall time.Duration // from the gate's start to its first answered call
+	all       []*process
+}
+
+// upstream is an MCP server, and the ways to it.
+type upstream struct {
+	name                   string
 	direct, proxied, gated *target
-	firstCall              time.Duration // from the gate's start to its first answered call
-	all                    []*process
 }
 
 func startAll(ctx context.Context, profile string) (h *parts, err error) {
@@ -123,30 +129,40 @@ func startAll(ctx context.Context, profile string) (h *parts, err error) {
 	if h.dir, err = os.MkdirTemp("", "gatehouse-bench-"); err != nil {
 		return h, err
 	}
-	upstream, at, err := start(ctx, "upstream")
-	if err != nil {
-		return h, err
+	for _, name := range []string{"sdk", "bare"} {
+		u := upstream{name: name}
+		if u.direct, err = h.start(ctx, "direct", name); err != nil {
+			return h, err
+		}
+		if u.proxied, err = h.start(ctx, "proxy", "proxy", u.direct.url); err != nil {
+			return h, err
+		}
+		h.upstreams = append(h.upstreams, u)
 	}
-	h.all = append(h.all, upstream)
-	h.direct = &target{name: "direct", process: upstream, url: at, http: client()}
-	proxy, through, err := start(ctx, "proxy", at)
-	if err != nil {
-		return h, err
-	}
-	h.all = append(h.all, proxy)
-	h.proxied = &target{name: "proxy", process: proxy, url: through, http: client()}
 	began := time.Now()
-	gate, line, err := start(ctx, "gate", h.dir, profile)
+	gated, err := h.start(ctx, "gate", "gate", h.dir, profile, h.upstreams[0].direct.url, h.upstreams[1].direct.url)
 	if err != nil {
 		return h, err
 	}
-	h.all = append(h.all, gate)
-	h.gate = gate
-	url, token, _ := strings.Cut(line, " ")
-	h.gated = &target{name: "gate", process: gate, url: url, token: token, prefix: "bench__", http: client()}
-	err = h.gated.call(ctx, scenario{"echo", `{"text":"hello"}`, 1})
+	h.gate = gated.process
+	url, token, _ := strings.Cut(gated.url, " ")
+	for i := range h.upstreams {
+		u := &h.upstreams[i]
+		u.gated = &target{name: "gate", process: h.gate, url: url, token: token, prefix: u.name + "__", http: client()}
+	}
+	err = h.upstreams[0].gated.call(ctx, scenario{"echo", `{"text":"hello"}`, 1})
 	h.firstCall = time.Since(began)
 	return h, err
+}
+
+// start starts a part that says where it listens.
+func (h *parts) start(ctx context.Context, name, part string, args ...string) (*target, error) {
+	p, at, err := start(ctx, append([]string{part}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	h.all = append(h.all, p)
+	return &target{name: name, process: p, url: at, http: client()}, nil
 }
 
 func client() *http.Client {

@@ -134,6 +134,7 @@ func serve(h http.Handler) error {
 
 // serveGate is a whole gateway with the upstream behind it, over stdio, and one token that may call its tools.
 func serveGate() error {
+	app.RelaxCollector()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	dir, profile, sdk, bare := os.Args[2], os.Args[3], os.Args[4], os.Args[5]

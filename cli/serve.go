@@ -25,6 +25,7 @@ func (c *serveCommand) Run(r *run) (err error) {
 			return withHint(err, "an address that others can reach needs tls or trusted_proxies in the configuration")
 		}
 	}
+	app.RelaxCollector()
 	a, err := app.New(r.ctx, app.Config{File: file, Version: version().Version, Log: r.log(slog.LevelInfo)})
 	if err != nil {
 		return err

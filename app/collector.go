@@ -1,0 +1,15 @@
+package app
+
+import "runtime/debug"
+
+// relaxed is the heap's growth, in per cent, between two collections. Go's own 100 costs a gateway under load a tenth of
+// its CPU, because what lives is small beside what calls leave behind; the price is some ten MiB.
+const relaxed = 200
+
+// RelaxCollector lets the process collect garbage less often, unless GOGC says something already. It is for programs whose
+// whole work is the gateway, once at their start.
+func RelaxCollector() {
+	if usual := debug.SetGCPercent(relaxed); usual != 100 {
+		debug.SetGCPercent(usual)
+	}
+}

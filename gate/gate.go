@@ -50,9 +50,8 @@ type Gate struct {
 
 	closing chan struct{} // closed by Close
 	running sync.WaitGroup
-	mu      sync.Mutex // guards watchers
-	// watchers each have room for one wake-up; more would say the same.
-	watchers map[chan struct{}]struct{}
+	mu      sync.Mutex // guards watches, and the making of catalogues
+	watches watches
 }
 
 // New makes a gate and lists the modules' tools. A part that is missing, two tools with one name, or a key in two places
@@ -67,7 +66,7 @@ func New(c Config) (*Gate, error) {
 	g := &Gate{
 		parts: c.Parts, modules: c.Modules, guards: c.Guards, operatorKey: c.OperatorKey,
 		limiter: newLimiter(c.Limits.orDefaults()), log: c.Log, ended: c.Ended, calls: newInside(),
-		closing: make(chan struct{}), watchers: map[chan struct{}]struct{}{},
+		closing: make(chan struct{}), watches: newWatches(),
 	}
 	if g.log == nil {
 		g.log = slog.Default()
@@ -81,6 +80,7 @@ func New(c Config) (*Gate, error) {
 		return nil, fmt.Errorf("listing the tools: %w", err)
 	}
 	g.catalogue.Store(cat)
+	g.running.Go(g.watch)
 	for _, m := range g.modules {
 		if changing, ok := m.(Changing); ok {
 			g.running.Go(func() { g.follow(changing) })

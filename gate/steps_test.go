@@ -474,7 +474,8 @@ func TestAStreamHearsOfARevocationWithoutARow(t *testing.T) {
 	t.Parallel()
 	h, _, log := broken(t)
 	ann := h.Person("ann", "probe.reads")
-	events := h.Gate.Watch(t.Context(), h.Caller(ann.Token))
+	events := make(chan gate.Event, 1)
+	defer h.Gate.Watch(h.Caller(ann.Token), "", func(e gate.Event) { events <- e }).Stop()
 	log.record.Store(true)
 	if o := h.TryOperate("tokens.revoke", map[string]any{"token": ann.Token.ID}); o.Code != outcome.Unknown {
 		t.Fatalf("%s (%s)", o.Code, o.Reason)

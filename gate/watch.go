@@ -2,113 +2,197 @@ package gate
 
 import (
 	"context"
-	"slices"
+	"hash/maphash"
 	"time"
+
+	"gatehouse/outcome"
 )
 
-// Event tells a socket or an open session what became of its caller.
+// Event tells an open stream or socket what became of its caller.
 type Event struct {
-	Ended bool // the caller may no longer be here: close. No event follows
-	Tools bool // the list of tools is another one
+	Ended       bool // the caller may no longer be here: close. No event follows
+	Unavailable bool // with Ended: only because it cannot be found out, or because the gate closes
+	Tools       bool // the list of tools is another one
 }
 
 // changesRights are the modules whose calls may change who may do what.
 var changesRights = map[string]bool{"people": true, "permissions": true, "tokens": true, "servers": true}
 
-// Watch tells when a caller's rights change, until ctx ends. It is a service for streams that are open: each call is
-// checked anew in any case. The channel is closed after Ended and when ctx ends.
-func (g *Gate) Watch(ctx context.Context, c Caller) <-chan Event {
-	events := make(chan Event, 1)
-	wake := make(chan struct{}, 1)
+// longestLook is the longest that a step of the clock goes unnoticed.
+const longestLook = time.Hour
+
+// Watch is one open stream or socket that hears what becomes of its caller.
+type Watch struct {
+	gate *Gate
+	from viewpoint
+	tell func(Event)
+	list uint64 // what was seen when the list was last told of; once entered, the watching goroutine's alone
+}
+
+// viewpoint is all that what a caller sees depends on. Watches that share one are looked after by one look.
+type viewpoint struct {
+	caller Caller // without what it says of itself
+	module string
+}
+
+// view is what is seen from a viewpoint.
+type view struct {
+	list  uint64    // stands for the list of tools
+	ends  time.Time // of the token; zero: never
+	ended Event     // zero: the caller may be here
+}
+
+// watches are all of a gate. One goroutine looks after all of them, so that ten thousand idle sockets cost nothing but the
+// memory of their entries. What is not said otherwise is guarded by the gate's mu.
+type watches struct {
+	all   map[*Watch]struct{}
+	epoch uint64        // counts what may have changed a view
+	next  time.Time     // when the goroutine looks without being woken
+	woken chan struct{} // has room for one wake-up; more would say the same
+	seed  maphash.Seed
+}
+
+func newWatches() watches {
+	return watches{all: map[*Watch]struct{}{}, woken: make(chan struct{}, 1), seed: maphash.MakeSeed()}
+}
+
+// Watch tells when a caller's rights end, and when the list of the tools that the caller is shown changes, until
+// [Watch.Stop]. module narrows the list to one module's tools; empty is all. It is a service for streams that are open: each
+// call is checked anew in any case. tell is called by one goroutine for all watches, so it must not block; it may be called
+// once more while Stop returns.
+func (g *Gate) Watch(c Caller, module string, tell func(Event)) *Watch {
+	c.agent, c.origin = "", Origin{Address: c.origin.Address}
+	w := &Watch{gate: g, tell: tell, from: viewpoint{c, module}}
 	g.mu.Lock()
-	g.watchers[wake] = struct{}{}
+	epoch := g.watches.epoch
 	g.mu.Unlock()
-	go func() {
-		defer close(events)
-		defer func() {
-			g.mu.Lock()
-			delete(g.watchers, wake)
-			g.mu.Unlock()
-		}()
-		g.watch(ctx, c, wake, events)
-	}()
-	return events
+	v := g.look(w.from)
+	w.list = v.list
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watches.all[w] = struct{}{}
+	// What changed between the look and the entry would go unheard, and so would an end that comes before the next look.
+	if v.ended.Ended || epoch != g.watches.epoch || !v.ends.IsZero() && v.ends.Before(g.watches.next) {
+		g.watches.rouse()
+	}
+	return w
 }
 
-func (g *Gate) watch(ctx context.Context, c Caller, wake <-chan struct{}, events chan<- Event) {
-	before := g.visible(ctx, c)
-	for {
-		s, err := g.standing(ctx, c)
-		if err != nil {
-			select {
-			case events <- Event{Ended: true}:
-			case <-ctx.Done():
-			}
-			return
-		}
-		if now := g.visible(ctx, c); !slices.Equal(before, now) {
-			before = now
-			select {
-			case events <- Event{Tools: true}:
-			case <-ctx.Done():
-				return
-			}
-		}
-		// The token's own end comes without anybody's call. An hour is the longest that a clock's step goes unnoticed.
-		end := time.Hour
-		if s.bearer != nil {
-			end = min(end, max(time.Until(s.bearer.Ends), 0)+time.Millisecond)
-		}
-		timer := time.NewTimer(end)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-g.closing:
-			timer.Stop()
-			select {
-			case events <- Event{Ended: true}:
-			case <-ctx.Done():
-			}
-			return
-		case <-wake:
-			timer.Stop()
-		case <-timer.C:
-		}
+// Stop ends the watch.
+func (w *Watch) Stop() {
+	w.gate.mu.Lock()
+	defer w.gate.mu.Unlock()
+	delete(w.gate.watches.all, w)
+}
+
+func (w *watches) rouse() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
 	}
 }
 
-// visible is what a list of tools would show, in short.
-func (g *Gate) visible(ctx context.Context, c Caller) []string {
-	offers, err := g.Tools(ctx, c)
-	if err != nil {
-		return nil
-	}
-	seen := make([]string, 0, len(offers))
-	for _, o := range offers {
-		one := o.Exported + " " + o.Input.String()
-		if o.Asks {
-			one += " asks"
-		}
-		seen = append(seen, one)
-	}
-	return seen
+// wake has all watches looked after, since rights or tools may have changed.
+func (g *Gate) wake() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watches.epoch++
+	g.watches.rouse()
 }
 
-// tell wakes all watchers after a call that may have changed rights.
+// tell wakes all watches after a call that may have changed rights.
 func (g *Gate) tell(p *passage) {
 	if p.tool != nil && p.ticket.Admitted && p.tool.spec.Effect != Reads && changesRights[p.tool.module] {
 		g.wake()
 	}
 }
 
-func (g *Gate) wake() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for w := range g.watchers {
+// watch looks after all watches until the gate closes.
+func (g *Gate) watch() {
+	for {
+		timer := time.NewTimer(time.Until(g.lookAround()))
 		select {
-		case w <- struct{}{}:
-		default:
+		case <-g.closing:
+			timer.Stop()
+			for _, w := range g.entered() {
+				w.tell(Event{Ended: true, Unavailable: true})
+			}
+			return
+		case <-g.watches.woken:
+			timer.Stop()
+		case <-timer.C:
 		}
 	}
+}
+
+// entered gives the watches that there are now.
+func (g *Gate) entered() []*Watch {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]*Watch, 0, len(g.watches.all))
+	for w := range g.watches.all {
+		all = append(all, w)
+	}
+	return all
+}
+
+// lookAround tells every watch what is new to it, those first whose caller is gone, and gives the time of the next look:
+// the end of a token comes without anybody's call.
+func (g *Gate) lookAround() time.Time {
+	all := g.entered()
+	views := make(map[viewpoint]view, min(len(all), 1000))
+	next := time.Now().Add(longestLook)
+	changed := all[:0]
+	for _, w := range all {
+		v, seen := views[w.from]
+		if !seen {
+			v = g.look(w.from)
+			views[w.from] = v
+			// The token is good at its last moment; the look is after it.
+			if end := v.ends.Add(time.Millisecond); !v.ends.IsZero() && end.Before(next) {
+				next = end
+			}
+		}
+		switch {
+		case v.ended.Ended:
+			w.Stop()
+			w.tell(v.ended)
+		case v.list != w.list:
+			w.list = v.list
+			changed = append(changed, w)
+		}
+	}
+	for _, w := range changed {
+		w.tell(Event{Tools: true})
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.watches.next = next
+	return next
+}
+
+// look asks the same question as a call does, and puts the list of tools into one number.
+func (g *Gate) look(from viewpoint) view {
+	s, err := g.standing(context.Background(), from.caller)
+	if err != nil {
+		return view{ended: Event{Ended: true, Unavailable: outcome.Of(err) != outcome.NotAllowed}}
+	}
+	var v view
+	if s.bearer != nil {
+		v.ends = s.bearer.Ends
+	}
+	var h maphash.Hash
+	h.SetSeed(g.watches.seed)
+	for _, t := range g.catalogue.Load().tools {
+		if from.module != "" && t.module != from.module {
+			continue
+		}
+		if _, _, ok := s.may(from.caller, t); ok {
+			// The definition stands for everything that a list shows of a tool.
+			_, _ = h.WriteString(t.exported)
+			_, _ = h.WriteString(t.definition)
+		}
+	}
+	v.list = h.Sum64()
+	return v
 }

@@ -44,7 +44,7 @@ type Reply struct {
 
 // Doors gives every entry that agents can use. An entry of the app that is missing here fails TestEveryEntryHasADoor.
 func (h *House) Doors() []Door {
-	return []Door{restDoor{h}, mcpDoor{h, "2025-11-25"}, mcpDoor{h, "2026-07-28"}}
+	return []Door{restDoor{h}, mcpDoor{h, "2025-11-25"}, mcpDoor{h, "2026-07-28"}, socketDoor{h}}
 }
 
 type restDoor struct{ h *House }
@@ -126,6 +126,12 @@ func (d mcpDoor) Call(token, tool, args string) Reply {
 	if code, ended := endedBefore(res); ended {
 		return Reply{Code: code, Raw: body}
 	}
+	return d.h.toolResult(d, tool, body)
+}
+
+// toolResult reads the answer to a tools/call.
+func (h *House) toolResult(d Door, tool, body string) Reply {
+	h.T.Helper()
 	var out struct {
 		Result *struct {
 			IsError    bool            `json:"isError"`
@@ -148,19 +154,19 @@ func (d mcpDoor) Call(token, tool, args string) Reply {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal([]byte(body), &out); err != nil {
-		d.h.T.Fatalf("%s %s: %d %q is not JSON", d.Title(), tool, res.StatusCode, body)
+		h.T.Fatalf("%s %s: %q is not JSON", d.Title(), tool, body)
 	}
 	if out.Error != nil {
 		return Reply{Code: outcome.Invalid, Reason: out.Error.Message, Raw: body} // refused before it was a call
 	}
 	if out.Result == nil {
-		d.h.T.Fatalf("%s %s: %d without a result: %s", d.Title(), tool, res.StatusCode, body)
+		h.T.Fatalf("%s %s: no result: %s", d.Title(), tool, body)
 	}
 	o := out.Result.Meta.Outcome
 	code, ok := outcome.Parse(o.Code)
 	good := code == outcome.OK || code == outcome.Pending || code == outcome.Input
 	if !ok || good == out.Result.IsError {
-		d.h.T.Fatalf("%s %s: outcome %q with isError %v: %s", d.Title(), tool, o.Code, out.Result.IsError, body)
+		h.T.Fatalf("%s %s: outcome %q with isError %v: %s", d.Title(), tool, o.Code, out.Result.IsError, body)
 	}
 	return Reply{code, o.Reason, o.ID, string(out.Result.Structured), o.Faults, o.Redactions, body}
 }
@@ -171,6 +177,15 @@ func (d mcpDoor) List(token string) ([]string, outcome.Code) {
 	if code, ended := endedBefore(res); ended {
 		return nil, code
 	}
+	if res.StatusCode != http.StatusOK {
+		d.h.T.Fatalf("%s tools/list: %d %q", d.Title(), res.StatusCode, body)
+	}
+	return d.h.toolNames(d, body), outcome.OK
+}
+
+// toolNames reads the answer to a tools/list.
+func (h *House) toolNames(d Door, body string) (names []string) {
+	h.T.Helper()
 	var out struct {
 		Result struct {
 			Tools []struct {
@@ -178,14 +193,13 @@ func (d mcpDoor) List(token string) ([]string, outcome.Code) {
 			} `json:"tools"`
 		} `json:"result"`
 	}
-	if err := json.Unmarshal([]byte(body), &out); err != nil || res.StatusCode != http.StatusOK {
-		d.h.T.Fatalf("%s tools/list: %d %q", d.Title(), res.StatusCode, body)
+	if err := json.Unmarshal([]byte(body), &out); err != nil {
+		h.T.Fatalf("%s tools/list: %q", d.Title(), body)
 	}
-	var names []string
 	for _, t := range out.Result.Tools {
 		names = append(names, strings.Replace(t.Name, "__", ".", 1))
 	}
-	return names, outcome.OK
+	return names
 }
 
 // endedBefore reports whether a request ended before it was read, and with which code.

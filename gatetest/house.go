@@ -60,9 +60,10 @@ type House struct {
 	server   *http.Server
 	streams  func() error
 	client   *http.Client
-	mu       sync.Mutex   // guards sessions and ids
+	mu       sync.Mutex   // guards sessions, sockets and ids
 	ids      map[int]bool // JSON-RPC ids of requests under way
 	sessions map[string]string
+	sockets  map[string]*socket
 }
 
 // New is a house with one module, started with the zero value of its Config and the configuration's defaults.
@@ -119,6 +120,7 @@ func (h *House) open() (err error) {
 		return err
 	}
 	h.running, h.Gate, h.sessions = true, h.App.Gate, map[string]string{}
+	h.sockets = map[string]*socket{}
 	if h.operator, err = h.App.Operator(ctx); err != nil {
 		return fmt.Errorf("becoming the operator: %w", err)
 	}

@@ -40,3 +40,27 @@ func isToken68(s string) bool {
 	}
 	return true
 }
+
+// bearerProtocol begins a subprotocol of a WebSocket in which a browser shows its token, since it can set no header.
+const bearerProtocol = "bearer."
+
+// SocketBearer is [Bearer] for a WebSocket: the token stands in the Authorization header, or in a second subprotocol
+// bearer.TOKEN. Two tokens are none: nobody should have to guess which of them counts.
+func SocketBearer(r *http.Request) (secret.Text, bool) {
+	var tokens []string
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for one := range strings.SplitSeq(line, ",") {
+			if token, ok := strings.CutPrefix(strings.TrimSpace(one), bearerProtocol); ok {
+				tokens = append(tokens, token)
+			}
+		}
+	}
+	if len(tokens) == 0 {
+		return Bearer(r)
+	}
+	if len(tokens) > 1 || len(r.Header.Values("Authorization")) > 0 || r.URL.Query().Has("access_token") ||
+		len(tokens[0]) > maxBearer || !isToken68(tokens[0]) {
+		return secret.Text{}, false
+	}
+	return secret.New(tokens[0]), true
+}

@@ -21,7 +21,7 @@ func (h *Handler) legacy(x *exchange) {
 	switch x.frame.Kind {
 	case wire.Notification:
 		if x.frame.Method == "notifications/cancelled" {
-			s.cancel(cancelled(x.frame))
+			s.calls.cancel(x.frame)
 		}
 		x.taken()
 	case wire.Request:
@@ -34,33 +34,19 @@ func (h *Handler) legacy(x *exchange) {
 }
 
 func (h *Handler) legacyRequest(x *exchange, s *session) {
-	switch x.frame.Method {
-	case "ping":
-		x.result([]byte("{}"))
-	case "tools/list":
-		result, err := h.list(x.r.Context(), x, "")
-		if err != nil {
-			x.fail(http.StatusOK, err)
-			return
-		}
-		x.result(result)
-	case "tools/call":
-		// A lost connection is no cancel in these revisions: the call goes on, and only the notification ends it.
-		ctx, done, free := s.begin(context.WithoutCancel(x.r.Context()), x.frame.ID)
-		if !free {
-			x.fail(http.StatusOK, wire.InvalidRequest.Because("a request with this id is under way in this session"))
-			return
-		}
-		defer done()
-		o, err := h.call(ctx, x)
-		if err != nil {
-			x.fail(http.StatusOK, err)
-			return
-		}
-		x.result(appendOutcome(make([]byte, 0, o.Result.Len()*2+512), o, ""))
-	default:
-		x.fail(http.StatusOK, wire.MethodNotFound.Because("there is no method %q here", x.frame.Method))
+	if x.frame.Method != "tools/call" {
+		h.respond(x.r.Context(), x, http.StatusOK)
+		return
 	}
+	// A lost connection is no cancel in these revisions: the call goes on, and only the notification ends it.
+	ctx, end, free := s.calls.begin(context.WithoutCancel(x.r.Context()), x.frame.ID, false)
+	if !free {
+		x.fail(http.StatusOK, wire.InvalidRequest.Because("a request with this id is under way in this session"))
+		return
+	}
+	x.withdrawn = end
+	h.respond(ctx, x, http.StatusOK)
+	h.sessions.touch(s)
 }
 
 // initialize opens a session.
@@ -69,17 +55,13 @@ func (h *Handler) initialize(x *exchange) {
 		x.fail(http.StatusBadRequest, wire.InvalidRequest.Because("a session is initialised once; send no %s", wire.HeaderSession))
 		return
 	}
-	revision := x.frame.Revision().Initialize()
 	s, err := h.sessions.open(x.caller)
 	if err != nil {
 		x.fail(http.StatusTooManyRequests, err)
 		return
 	}
-	dst := appendString([]byte(`{"capabilities":{"tools":{"listChanged":true}},"instructions":`), instructions)
-	dst = appendString(append(dst, `,"protocolVersion":`...), string(revision))
-	dst = append(append(dst, `,"serverInfo":`...), h.server...)
 	x.w.Header().Set(wire.HeaderSession, hex.EncodeToString(s.id[:]))
-	x.result(append(dst, '}'))
+	x.result(h.initialized(&x.request))
 }
 
 // session finds the session that a request names. One of another person or token is answered like one that is gone.
@@ -103,15 +85,6 @@ func (h *Handler) session(x *exchange) (*session, bool) {
 	return s, true
 }
 
-// cancelled gives the id of the request that a notification takes back.
-func cancelled(f wire.Frame) string {
-	v, ok := f.Params.Lookup("/requestId")
-	if !ok {
-		return ""
-	}
-	return v.String()
-}
-
 // get opens the stream on which the server speaks by itself.
 func (h *Handler) get(x *exchange) {
 	if wire.Revision(x.r.Header.Get(wire.HeaderProtocolVersion)).Era() == wire.Modern {
@@ -126,7 +99,7 @@ func (h *Handler) get(x *exchange) {
 	if !ok {
 		return
 	}
-	h.stream(x, nil, "{}", s)
+	h.stream(x, stream{changed: listChanged(changedParams(wire.ID{})), session: s})
 }
 
 // delete ends a session.

@@ -1,26 +1,27 @@
-// Package mcp is the entry for MCP clients: streamable HTTP, the revisions with a handshake (legacy) and the one without
-// (modern, 2026-07-28) on one address. It must never decide: it finds out who is calling, hands the call to the gate, and
-// translates the outcome by the table in outcome.go.
+// Package mcp is the entry for MCP clients: streamable HTTP and WebSockets, the revisions with a handshake (legacy) and the
+// one without (modern, 2026-07-28) on one address. It must never decide: it finds out who is calling, hands the call to the
+// gate, and translates the outcome by the table in outcome.go.
 //
 // The order of checks is fixed: size, Host and Origin (package httpfront, before this one), the token, strict JSON, the
 // era, headers against the body, the method. Every request carries its token, and the caller is built anew each time: a
 // session is nothing but a place for streams and cancellation.
 //
-// At /mcp stand all tools of a caller under their exported names, at /mcp/{module} those of one module under their own.
+// What a request means is said once, in request.go; exchange (HTTP) and socket (WebSocket) bring requests there.
+//
+// At /mcp and /ws stand all tools of a caller under their exported names, at /mcp/{module} those of one module under their own.
 //
 // Sources: MCP revisions 2025-03-26 to 2026-07-28, chapters basic/transports, basic/lifecycle, server/tools.
 package mcp
 
 import (
-	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
-	"gatehouse/canon"
 	"gatehouse/gate"
 	"gatehouse/httpfront"
 	"gatehouse/outcome"
@@ -28,10 +29,12 @@ import (
 	"gatehouse/wire"
 )
 
-// Config says how the entry presents itself.
+// Config says how the entry presents itself, and what bounds a WebSocket.
 type Config struct {
-	Version string       // of Gatehouse
-	Log     *slog.Logger // nil: slog.Default
+	Version string        // of Gatehouse
+	Log     *slog.Logger  // nil: slog.Default
+	MaxBody int64         // bytes of one message on a WebSocket; 0: 4 MiB
+	Drain   time.Duration // how long Close waits for the calls of WebSockets
 }
 
 // Handler serves MCP. It is safe for concurrent use.
@@ -40,6 +43,7 @@ type Handler struct {
 	log      *slog.Logger
 	server   string // serverInfo, as JSON
 	sessions *sessions
+	sockets  *sockets
 	headers  sync.Map // definition of a tool → []wire.ParamHeader that its schema asks for
 	closing  chan struct{}
 	closed   sync.Once
@@ -47,7 +51,7 @@ type Handler struct {
 
 // New makes the entry.
 func New(g *gate.Gate, c Config) *Handler {
-	h := &Handler{gate: g, log: c.Log, sessions: newSessions(), closing: make(chan struct{})}
+	h := &Handler{gate: g, log: c.Log, sessions: newSessions(), sockets: newSockets(c), closing: make(chan struct{})}
 	if h.log == nil {
 		h.log = slog.Default()
 	}
@@ -55,24 +59,27 @@ func New(g *gate.Gate, c Config) *Handler {
 	return h
 }
 
-// Close ends all open streams. Requests that come later are still answered.
+// Close ends all open streams, and all WebSockets once their calls are answered or the time for that is over. HTTP requests
+// that come later are still answered.
 func (h *Handler) Close() error {
-	h.closed.Do(func() { close(h.closing) })
+	h.closed.Do(func() {
+		close(h.closing)
+		h.sockets.close()
+	})
 	return nil
 }
 
 // exchange is one HTTP request of an authenticated caller.
 type exchange struct {
-	w      http.ResponseWriter
-	r      *http.Request
-	caller gate.Caller
-	module string // "" is all of them
-	frame  wire.Frame
+	request
+	w         http.ResponseWriter
+	r         *http.Request
+	withdrawn func() bool // ends a call that the client could take back, and reports whether it did; nil where it cannot
 }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r}
+	x := &exchange{w: w, r: r, request: request{header: r.Header}}
 	var ok bool
 	if x.module, ok = module(r.URL.Path); !ok {
 		http.NotFound(w, r)
@@ -152,30 +159,12 @@ func (h *Handler) post(x *exchange) {
 		x.fail(http.StatusBadRequest, err)
 		return
 	}
-	x.tellSession()
-	if wire.EraOf(x.r.Header.Get(wire.HeaderProtocolVersion), x.frame) == wire.Modern {
+	x.tellSession(x.r.Header.Get("Gatehouse-Session"), x.r.Header.Get("Gatehouse-Task"))
+	if x.era = wire.EraOf(x.r.Header.Get(wire.HeaderProtocolVersion), x.frame); x.era == wire.Modern {
 		h.modern(x)
 		return
 	}
 	h.legacy(x)
-}
-
-// tellSession reads what the client says of its session and task in the body, which wins over the headers.
-func (x *exchange) tellSession() {
-	meta := x.frame.Meta()
-	if meta.IsZero() {
-		return
-	}
-	session, task := x.r.Header.Get("Gatehouse-Session"), x.r.Header.Get("Gatehouse-Task")
-	said := false
-	for name, to := range map[string]*string{"io.gatehouse~1session": &session, "io.gatehouse~1task": &task} {
-		if v, ok := meta.Lookup("/" + name); ok && v.Decode(to) == nil {
-			said = true
-		}
-	}
-	if said {
-		x.caller = x.caller.At(session, task)
-	}
 }
 
 // accepts reports whether the client takes answers of a type. A header that is missing takes all.
@@ -204,11 +193,7 @@ func (x *exchange) plain(status int, text string) {
 
 // fail answers a frame with a JSON-RPC error.
 func (x *exchange) fail(status int, err error) {
-	var e *wire.Error
-	if !errors.As(err, &e) {
-		e = wire.InternalError.Because("it failed inside")
-	}
-	x.json(status, wire.AppendError(nil, x.frame.ID, e))
+	x.json(status, wire.AppendError(nil, x.frame.ID, asError(err)))
 }
 
 // result answers a request.
@@ -224,39 +209,3 @@ func (x *exchange) json(status int, body []byte) {
 
 // taken answers a notification or a response: there is nothing to say.
 func (x *exchange) taken() { x.w.WriteHeader(http.StatusAccepted) }
-
-// call is what tools/call asks for, for both eras.
-func (h *Handler) call(ctx context.Context, x *exchange) (gate.Outcome, error) {
-	c, err := x.frame.ToolCall()
-	if err != nil {
-		return gate.Outcome{}, err
-	}
-	name := gate.ToolName(c.Name)
-	if x.module != "" {
-		name = gate.ToolName(x.module + "." + c.Name)
-	}
-	if wire.EraOf(x.r.Header.Get(wire.HeaderProtocolVersion), x.frame) == wire.Modern {
-		if err := h.checkParams(ctx, x, name, c.Arguments); err != nil {
-			return gate.Outcome{}, err
-		}
-	}
-	return h.gate.Call(ctx, x.caller, gate.Request{Tool: name, Canonical: c.Arguments}), nil
-}
-
-// checkParams compares the arguments with the headers in which the tool's schema wants them repeated.
-func (h *Handler) checkParams(ctx context.Context, x *exchange, name gate.ToolName, arguments canon.Value) error {
-	o, ok := h.gate.Offer(ctx, x.caller, name)
-	if !ok {
-		return nil // the gate refuses it
-	}
-	wanted, known := h.headers.Load(o.Definition)
-	if !known {
-		list, err := wire.ParamHeaders(o.Input)
-		if err != nil {
-			list = nil // a mark that the specification forbids asks for nothing
-		}
-		wanted, _ = h.headers.LoadOrStore(o.Definition, list)
-	}
-	list, _ := wanted.([]wire.ParamHeader)
-	return wire.CheckParamHeaders(x.r.Header, list, arguments)
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"gatehouse/app"
 	"gatehouse/gate"
 	"gatehouse/gatetest"
 	"gatehouse/module"
@@ -20,6 +21,11 @@ type said struct {
 }
 
 func newEcho(context.Context, module.Kit, struct{}) (*echo, error) { return &echo{}, nil }
+
+// modules is one module for a house with a configuration.
+func modules[C any, M gate.Module](construct func(context.Context, module.Kit, C) (M, error)) map[string]app.Starter {
+	return map[string]app.Starter{"tested": app.Start(construct)}
+}
 
 func (*echo) Name() string { return "echo" }
 

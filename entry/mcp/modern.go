@@ -20,30 +20,11 @@ func (h *Handler) modern(x *exchange) {
 		x.taken()
 		return
 	}
-	switch x.frame.Method {
-	case "server/discover":
-		x.result(h.discover())
-	case "tools/list":
-		result, err := h.list(x.r.Context(), x, `"_meta":{`+h.serverMeta()+`},"cacheScope":"private","resultType":"complete","ttlMs":0,`)
-		if err != nil {
-			x.fail(http.StatusBadRequest, err)
-			return
-		}
-		x.result(result)
-	case "tools/call":
-		o, err := h.call(x.r.Context(), x)
-		if err != nil {
-			x.fail(http.StatusBadRequest, err)
-			return
-		}
-		result := appendOutcome(make([]byte, 0, o.Result.Len()*2+512), o, h.serverMeta())
-		// Every result of this era says whether it is the whole.
-		x.result(append([]byte(`{"resultType":"complete",`), result[1:]...))
-	case "subscriptions/listen":
+	if x.frame.Method == "subscriptions/listen" {
 		h.listen(x)
-	default:
-		x.fail(http.StatusNotFound, wire.MethodNotFound.Because("there is no method %q here", x.frame.Method))
+		return
 	}
+	h.respond(x.r.Context(), x, http.StatusBadRequest)
 }
 
 func (h *Handler) serverMeta() string { return `"` + wire.MetaServerInfo + `":` + h.server }
@@ -64,16 +45,10 @@ func (h *Handler) discover() []byte {
 
 // listen opens a stream of change notices.
 func (h *Handler) listen(x *exchange) {
-	tools := false
-	if v, ok := x.frame.Params.Lookup("/notifications/toolsListChanged"); ok {
-		tools = v.String() == "true"
-	}
-	id := `{"_meta":{"` + wire.MetaSubscriptionID + `":` + x.frame.ID.String() + `}`
-	first := wire.AppendNotification(nil, "notifications/subscriptions/acknowledged",
-		id+`,"notifications":{"toolsListChanged":`+string(appendBool(nil, tools))+`}}`)
-	changed := ""
+	tools, id := x.wantsTools(), x.frame.ID
+	s := stream{first: acknowledged(id, tools), last: concluded(id)}
 	if tools {
-		changed = id + `}`
+		s.changed = listChanged(changedParams(id))
 	}
-	h.stream(x, first, changed, nil)
+	h.stream(x, s)
 }

@@ -29,7 +29,12 @@ func isError(c outcome.Code) bool {
 
 // appendOutcome writes a tool's result (CallToolResult). extra is put into _meta as it is.
 func appendOutcome(dst []byte, o gate.Outcome, extra string) []byte {
-	dst = append(dst, `{"_meta":{`...)
+	return appendOutcomeMembers(append(dst, '{'), o, extra)
+}
+
+// appendOutcomeMembers is appendOutcome for an object that was begun.
+func appendOutcomeMembers(dst []byte, o gate.Outcome, extra string) []byte {
+	dst = append(dst, `"_meta":{`...)
 	if extra != "" {
 		dst = append(append(dst, extra...), ',')
 	}

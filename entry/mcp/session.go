@@ -31,10 +31,10 @@ type session struct {
 	id     [16]byte
 	person gate.PersonID
 	token  gate.TokenID
-	used   time.Time                     // guarded by all.mu
-	calls  map[string]context.CancelFunc // guarded by all.mu; by the request's id
-	stream context.CancelFunc            // guarded by all.mu; of the one open stream
-	ended  bool                          // guarded by all.mu
+	used   time.Time // guarded by all.mu
+	calls  underway
+	stream context.CancelFunc // guarded by all.mu; of the one open stream
+	ended  bool               // guarded by all.mu
 }
 
 func newSessions() *sessions {
@@ -43,7 +43,7 @@ func newSessions() *sessions {
 
 // open makes a session for a caller.
 func (a *sessions) open(c gate.Caller) (*session, error) {
-	s := &session{all: a, person: c.Person(), token: c.Token(), used: time.Now(), calls: map[string]context.CancelFunc{}}
+	s := &session{all: a, person: c.Person(), token: c.Token(), used: time.Now()}
 	if _, err := rand.Read(s.id[:]); err != nil {
 		return nil, wire.InternalError.Because("no session can be made")
 	}
@@ -51,11 +51,35 @@ func (a *sessions) open(c gate.Caller) (*session, error) {
 	defer a.mu.Unlock()
 	a.sweep()
 	if a.count[s.token] >= sessionsEach {
-		return nil, wire.InvalidRequest.Because("this token has %d open sessions: end one with DELETE", sessionsEach)
+		return nil, tooManySessions()
 	}
 	a.byID[s.id] = s
 	a.count[s.token]++
 	return s, nil
+}
+
+func tooManySessions() error {
+	return wire.InvalidRequest.Because("this token has %d open sessions: end one with DELETE, or close a WebSocket", sessionsEach)
+}
+
+// enter counts a WebSocket, which is a session of its token too, until leave.
+func (a *sessions) enter(token gate.TokenID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sweep()
+	if a.count[token] >= sessionsEach {
+		return tooManySessions()
+	}
+	a.count[token]++
+	return nil
+}
+
+func (a *sessions) leave(token gate.TokenID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.count[token]--; a.count[token] == 0 {
+		delete(a.count, token)
+	}
 }
 
 // stream counts an open stream of a token. It is false where the token has too many.
@@ -88,7 +112,7 @@ func (a *sessions) find(id string, c gate.Caller) *session {
 	if s == nil || s.person != c.Person() || s.token != c.Token() {
 		return nil
 	}
-	if time.Since(s.used) > idleTime && s.stream == nil && len(s.calls) == 0 {
+	if time.Since(s.used) > idleTime && s.stream == nil && s.calls.count() == 0 {
 		a.endLocked(s)
 		return nil
 	}
@@ -104,7 +128,7 @@ func (a *sessions) sweep() {
 	}
 	a.swept = now
 	for _, s := range a.byID {
-		if now.Sub(s.used) > idleTime && s.stream == nil && len(s.calls) == 0 {
+		if now.Sub(s.used) > idleTime && s.stream == nil && s.calls.count() == 0 {
 			a.endLocked(s)
 		}
 	}
@@ -131,32 +155,11 @@ func (a *sessions) endLocked(s *session) {
 	}
 }
 
-// begin remembers a call so that the client can take it back. It is false where the id is under way already.
-func (s *session) begin(ctx context.Context, id wire.ID) (_ context.Context, done func(), free bool) {
-	s.all.mu.Lock()
-	defer s.all.mu.Unlock()
-	key := id.String()
-	if s.calls[key] != nil {
-		return nil, nil, false
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	s.calls[key] = cancel
-	return ctx, func() {
-		s.all.mu.Lock()
-		defer s.all.mu.Unlock()
-		delete(s.calls, key)
-		s.used = time.Now()
-		cancel()
-	}, true
-}
-
-// cancel takes a call back.
-func (s *session) cancel(id string) {
-	s.all.mu.Lock()
-	defer s.all.mu.Unlock()
-	if stop := s.calls[id]; stop != nil {
-		stop()
-	}
+// touch says that the session is used.
+func (a *sessions) touch(s *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.used = time.Now()
 }
 
 // attach makes a stream the session's one; an older one ends.

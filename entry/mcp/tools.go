@@ -19,16 +19,16 @@ const instructions = "Every call passes Gatehouse: it is checked against the per
 	"An outcome \"unknown\" means that it may have happened: look before you repeat it."
 
 // list writes the result of tools/list; head goes before the tools.
-func (h *Handler) list(ctx context.Context, x *exchange, head string) ([]byte, error) {
-	offers, err := h.gate.Tools(ctx, x.caller)
+func (h *Handler) list(ctx context.Context, q *request, head string) ([]byte, error) {
+	offers, err := h.gate.Tools(ctx, q.caller)
 	if err != nil {
 		// The caller's right to be here ended after the token was looked at: there is nothing to show.
 		return nil, wire.InvalidRequest.Because("%s", outcome.Explain(err).Reason)
 	}
-	if x.module != "" {
-		offers = ofModule(offers, x.module)
+	if q.module != "" {
+		offers = ofModule(offers, q.module)
 	}
-	after, err := x.cursor()
+	after, err := q.cursor()
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (h *Handler) list(ctx context.Context, x *exchange, head string) ([]byte, e
 	dst = append(dst, `"tools":[`...)
 	n := 0
 	for _, o := range offers {
-		name := x.nameOf(o)
+		name := q.nameOf(o)
 		if name <= after {
 			continue
 		}
@@ -65,17 +65,17 @@ func ofModule(offers []gate.Offer, module string) []gate.Offer {
 }
 
 // nameOf is the name under which this address shows a tool.
-func (x *exchange) nameOf(o gate.Offer) string {
-	if x.module != "" {
-		return strings.TrimPrefix(string(o.Name), x.module+".")
+func (q *request) nameOf(o gate.Offer) string {
+	if q.module != "" {
+		return strings.TrimPrefix(string(o.Name), q.module+".")
 	}
 	return o.Exported
 }
 
 // cursor reads where the page before ended.
-func (x *exchange) cursor() (string, error) {
-	v, ok := x.frame.Params.Lookup("/cursor")
-	if x.frame.Params.IsZero() || !ok {
+func (q *request) cursor() (string, error) {
+	v, ok := q.frame.Params.Lookup("/cursor")
+	if q.frame.Params.IsZero() || !ok {
 		return "", nil
 	}
 	var text string

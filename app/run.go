@@ -64,7 +64,9 @@ func (a *App) drain(ctx context.Context, server *http.Server, endStreams func() 
 	defer giveUp()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Shutdown(down) }() // closes the listener at once, then waits
-	err := errors.Join(endStreams(), control.Close())
+	ended := make(chan error, 1)
+	go func() { ended <- endStreams() }() // waits for the calls of WebSockets, which the server does not know of
+	err := control.Close()
 	if left := a.Gate.Stop(drain); left > 0 {
 		a.log.Error("some calls did not end; their rows will say unknown after the next start", "calls", left)
 	}
@@ -72,7 +74,7 @@ func (a *App) drain(ctx context.Context, server *http.Server, endStreams func() 
 	if err := <-stopped; err != nil && !errors.Is(err, context.Canceled) {
 		a.log.Warn("some connections did not end in time", "error", err)
 	}
-	return errors.Join(err, ignoreClosed(server.Close()))
+	return errors.Join(err, <-ended, ignoreClosed(server.Close()))
 }
 
 // figureServer serves the metrics on an address of their own.

@@ -2,6 +2,7 @@ package promise_test
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -73,7 +74,9 @@ func TestPromise_P5_OpenStreamsEnd(t *testing.T) {
 	ann := w.Person("ann", "ledger.read", "ledger.write")
 	legacy := w.Doors()[1]
 	legacy.List(ann.Token.Text)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/mcp", nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1/mcp", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ var rooms = map[string]string{
 	"wire":            "outcome canon",
 	"store":           "outcome secret",
 	"store/storetest": "secret store",
+	"backup":          "outcome canon secret",
 	"egress":          "outcome",
 	"config":          "outcome secret",
 	"httpfront":       "outcome secret",
@@ -50,6 +51,7 @@ var onlyIn = []struct{ pkg, rooms, why string }{
 	{"modernc.org/sqlite", "store module/database", "databases are opened in one place"},
 	{"github.com/jackc/pgx/v5/stdlib", "store", "databases are opened in one place"},
 	{"encoding/gob", "", "input is strict JSON"},
+	{"filippo.io/age", "backup", "backups are encrypted in one place, and never written in the clear (P9)"},
 }
 
 // calls says which functions may be called, and of which types (with {}) values made, in which rooms alone, with the

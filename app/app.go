@@ -11,6 +11,8 @@
 //	operator.key       proof for the operator's socket, made anew at each start
 //	operator.sock      the operator's socket, while serve runs
 //	work/NAME/         what a module writes besides
+//	restoring/         while a restore runs, or after one that did not end: nothing else may use the folder
+//	moved.json         the databases were moved to PostgreSQL, and those here are no longer used
 package app
 
 import (
@@ -83,10 +85,13 @@ type App struct {
 	cert     *certificate // nil without TLS
 	figures  *telemetry.Telemetry
 	stopping atomic.Bool
-	jobs     []gate.Job
-	closers  []func() error // what Close does, in reverse order
-	running  sync.WaitGroup // jobs
-	stop     context.CancelFunc
+	// databases are the handles that are open, for a backup's cut.
+	databases []*store.DB
+	backingUp sync.Mutex // held by the one backup that runs
+	jobs      []gate.Job
+	closers   []func() error // what Close does, in reverse order
+	running   sync.WaitGroup // jobs
+	stop      context.CancelFunc
 }
 
 // New opens the data folder, takes its lock, and makes everything in the order in which it is needed. What it made is
@@ -116,6 +121,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, fmt.Errorf("opening the data folder %s: %w", data, err)
 	}
 	a.onClose(release)
+	if err := a.usable(); err != nil {
+		return nil, err
+	}
 	if a.operator, err = a.newOperatorKey(); err != nil {
 		return nil, err
 	}
@@ -133,7 +141,10 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	kit := func(name string) module.Kit {
-		k := module.Kit{Name: name, Source: source, Migrate: true, Data: data, Egress: out, Environ: config.ChildEnvironment(), Log: a.log}.Ready()
+		k := module.Kit{
+			Name: name, Source: source, Migrate: true, Data: data, Egress: out, Environ: config.ChildEnvironment(), Log: a.log,
+			Opened: func(db *store.DB) { a.databases = append(a.databases, db) },
+		}.Ready()
 		a.onClose(k.Close)
 		return k
 	}
@@ -217,6 +228,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	}
 	home, err := house.New(ctx, kit("house"), house.Config{
 		Version: a.version, Storage: a.storage(), Ready: a.Ready, Running: a.calls, Metrics: a.figures.Text, CertEnd: a.certEnd(),
+		Backup: a.backup, Revoke: t.RevokeAll, Folder: a.file.Backup.Folder, Recipients: a.file.Backup.Recipients,
 	})
 	if err != nil {
 		return nil, parts, err

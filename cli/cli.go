@@ -43,6 +43,10 @@ type commands struct {
 	Audit       auditCommand       `cmd:"" help:"Search, follow, read and verify the log."`
 	Status      statusCommand      `cmd:"" help:"Say whether the gateway can take calls."`
 	Metrics     metricsCommand     `cmd:"" help:"Print the figures of the gateway, as Prometheus reads them."`
+	Backup      backupCommand      `cmd:"" help:"Write an encrypted backup of everything, while the gateway runs or not."`
+	BackupKey   backupKeyCommand   `cmd:"" name:"backup-key" help:"Make a key pair for backups."`
+	Restore     restoreCommand     `cmd:"" help:"Restore a backup into an empty data folder."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the databases to this version, or move them to PostgreSQL."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	MCPFiles    filesCommand       `cmd:"" name:"mcp-files" hidden:"" help:"Serve a folder's text files over MCP, for the demo."`
 }

@@ -53,7 +53,20 @@ func (f *File) checkLists() (path []any, err error) {
 			return []any{"allowed_hosts", i}, fmt.Errorf("%q is not a host: write a name or an address, with a port or without", h)
 		}
 	}
+	for i, r := range f.Backup.Recipients {
+		if !isRecipient(r) { // not repeated: it may be the secret key
+			return []any{"backup", "recipients", i}, errors.New("this is not a public key of age: write it as age1…")
+		}
+	}
+	if f.Backup.Folder != "" && len(f.Backup.Recipients) == 0 {
+		return []any{"backup", "folder"}, errors.New("a folder for persons' backups needs recipients beside it, who can open them")
+	}
 	return nil, nil
+}
+
+// isRecipient takes what looks like a public key of age; whoever encrypts takes it apart.
+func isRecipient(s string) bool {
+	return strings.HasPrefix(s, "age1") && len(s) > 20 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // checkListen also writes localhost as the address that it stands for, so that all who read Listen can parse it.

@@ -45,7 +45,8 @@ type File struct {
 	// Metrics says where Prometheus may fetch figures, besides the operator's socket.
 	Metrics Metrics `yaml:"metrics"`
 	// OTLP says where spans of calls are sent.
-	OTLP OTLP `yaml:"otlp"`
+	OTLP   OTLP   `yaml:"otlp"`
+	Backup Backup `yaml:"backup"`
 	// Modules are the sections of the modules, by name. See [File.KnowModules].
 	Modules map[string]Section `yaml:"modules"`
 }
@@ -92,6 +93,14 @@ type Limits struct {
 type Audit struct {
 	Payload  Size   `yaml:"payload"`        // the most bytes kept of one call's input, and as many of its output
 	HeadFile string `yaml:"head_file,path"` // a second place for the signed head; empty: none
+}
+
+// Backup says for whom backups are made.
+type Backup struct {
+	// Recipients are public keys of age (age1…); whoever has one of the secret keys can open a backup.
+	Recipients []string `yaml:"recipients"`
+	// Folder is where backups go that a person asks for. Empty: only the operator makes backups.
+	Folder string `yaml:"folder,path"`
 }
 
 // Default is the configuration without a file: safe on one machine. An empty data is ./data.

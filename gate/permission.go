@@ -22,7 +22,7 @@ var operatorMay = map[ToolName]bool{
 	"audit.search": true, "audit.get": true, "audit.verify": true, "audit.sums": true,
 	"servers.list": true, "servers.review": true,
 	"vault.status": true,
-	"house.status": true, "house.metrics": true,
+	"house.status": true, "house.metrics": true, "house.backup": true,
 }
 
 // ownAffairs need no grant and no scope: they reach nothing but what belongs to the caller's own root token, which their

@@ -18,13 +18,14 @@ import (
 // Kit is handed to one module's constructor. What was opened through it is closed by whoever made the kit, after the
 // module itself.
 type Kit struct {
-	Name    string         // of the module: its database, its schema, its log lines
-	Source  store.Source   // where databases lie
-	Migrate bool           // bring the database to the newest migration
-	Data    string         // the data folder, absolute: nothing that a person configures may hold it or lie in it
-	Egress  *egress.Egress // the only dialler
-	Environ []string       // all that a program which the module starts may inherit of our environment
-	Log     *slog.Logger   // never give it arguments, results or secrets
+	Name    string          // of the module: its database, its schema, its log lines
+	Source  store.Source    // where databases lie
+	Migrate bool            // bring the database to the newest migration
+	Data    string          // the data folder, absolute: nothing that a person configures may hold it or lie in it
+	Egress  *egress.Egress  // the only dialler
+	Environ []string        // all that a program which the module starts may inherit of our environment
+	Log     *slog.Logger    // never give it arguments, results or secrets
+	Opened  func(*store.DB) // is told of the database that was opened; nil: nobody is
 
 	opened *[]func() error
 }
@@ -49,6 +50,9 @@ func (k Kit) Open(ctx context.Context, migrations fs.FS, appendOnly ...string) (
 		return nil, fmt.Errorf("opening the database of %s: %w", k.Name, err)
 	}
 	*k.opened = append(*k.opened, db.Close)
+	if k.Opened != nil {
+		k.Opened(db)
+	}
 	return db, nil
 }
 

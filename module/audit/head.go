@@ -13,6 +13,8 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"gatehouse/gate"
+	"gatehouse/outcome"
+	"gatehouse/store"
 )
 
 // signEvery is how often a head is signed at most.
@@ -62,6 +64,19 @@ func ParseHead(text string) (h Head, err error) {
 		return Head{}, errHead
 	}
 	return h, nil
+}
+
+// HeadOf reads where the log of a source ends, as its database says. Nothing is verified.
+func HeadOf(ctx context.Context, source store.Source, log *slog.Logger) (h Head, err error) {
+	db, err := openReadOnly(ctx, source, log)
+	if err != nil {
+		return h, fmt.Errorf("opening the log: %w", err)
+	}
+	p, err := rows{db}.head(ctx)
+	if errors.Is(err, outcome.NotFound) { // a log that nothing was ever written to
+		p, err = place{}, nil
+	}
+	return Head{p.n, p.id, p.hash}, errors.Join(err, db.Close())
 }
 
 // openHead checks the signature of a signed head.

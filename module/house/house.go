@@ -1,5 +1,10 @@
-// Package house tells of the gateway itself: what runs, whether it can take calls, and its figures. It must never show
-// what a person did, nor a secret.
+// Package house keeps the gateway itself: it tells what runs, whether it can take calls, and its figures, and takes orders
+// for backups. It must never show what a person did, nor a secret; and it never does the work of a backup: what it is
+// handed does, and it says who may ask for what.
+//
+// A backup takes everything out of the house. So the operator alone says for whom it is encrypted, where it is written and
+// whether keys go along; a person who was permitted house.backup names a file in the configured folder, for the
+// configured recipients, and gets no keys.
 package house
 
 import (
@@ -11,8 +16,10 @@ import (
 )
 
 var (
-	statusKey  = gate.NewKey("house/status")
-	metricsKey = gate.NewKey("house/metrics")
+	statusKey   = gate.NewKey("house/status")
+	metricsKey  = gate.NewKey("house/metrics")
+	backupKey   = gate.NewKey("house/backup")
+	restoredKey = gate.NewKey("house/restored")
 )
 
 // Config is what the process knows of itself.
@@ -23,9 +30,17 @@ type Config struct {
 	Running func() int                  // calls under way
 	Metrics func() (string, error)      // as Prometheus reads them
 	CertEnd func() time.Time            // when the certificate of TLS ends; nil: there is none
+
+	Backup     func(context.Context, Order) (Report, error) // makes a backup as ordered
+	Revoke     func(context.Context) (int64, error)         // ends all tokens and says how many
+	Folder     string                                       // where backups of persons go, absolute; empty: only the operator makes backups
+	Recipients []string                                     // for whom backups are encrypted of which nothing is said
 }
 
-// Module offers house.status and house.metrics.
+// backupTime is how long a backup may take.
+const backupTime = 6 * time.Hour
+
+// Module offers house.status, house.metrics, house.backup and, for jobs, house.restored. It is safe for concurrent use.
 type Module struct {
 	config Config
 	began  time.Time
@@ -54,6 +69,17 @@ func (m *Module) Tools() []gate.Tool {
 			Description: "Gives the figures of the process in the text format of Prometheus.",
 			Effect:      gate.Reads, Trusted: true, Who: gate.Persons,
 		}, m.metrics),
+		gate.AccessControlled("backup", backupKey, gate.Spec{
+			Title: "Make a backup",
+			Description: "Writes an encrypted copy of all databases, as they are at one moment, into a new file. Calls go on meanwhile. " +
+				"Keys are left out unless the operator asks for them.",
+			Effect: gate.Writes, Trusted: true, Who: gate.Persons, Deadline: backupTime,
+		}, m.backup),
+		gate.AccessControlled("restored", restoredKey, gate.Spec{
+			Title:       "Begin after a restore",
+			Description: "Marks in the log that everything before it came out of a backup, and ends the tokens that were good in it.",
+			Effect:      gate.Destroys, Trusted: true, Who: gate.Jobs, Deadline: 10 * time.Minute,
+		}, m.restored),
 	}
 }
 

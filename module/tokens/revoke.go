@@ -59,3 +59,17 @@ func (m *Module) revoke(ctx context.Context, p gate.Permit, a revokeArgs) (Revok
 	}
 	return Revoked{t.id, version + 1, ended}, nil
 }
+
+// RevokeAll ends every token that there is and says how many. It is for the restore of a backup.
+func (m *Module) RevokeAll(ctx context.Context) (ended int64, err error) {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	now := time.Now()
+	err = m.write(ctx, func(tx *store.Tx) ([]record, error) {
+		if ended, err = m.rows.revokeAll(ctx, tx, now); err != nil {
+			return nil, fmt.Errorf("revoking all tokens: %w", err)
+		}
+		return m.rows.all(ctx, tx, now)
+	})
+	return ended, err
+}

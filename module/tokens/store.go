@@ -39,8 +39,8 @@ const keepListed = 30 * 24 * time.Hour
 
 // all reads the tokens that are not gone for longer than keepListed. No child outlives its parent, so a token that is read
 // has all its ancestors read.
-func (r rows) all(ctx context.Context, now time.Time) (records []record, err error) {
-	err = r.db.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked
+func (rows) all(ctx context.Context, q store.Queries, now time.Time) (records []record, err error) {
+	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked
 		FROM token WHERE ends > $1`, now.Add(-keepListed).UnixMilli())
 	if err != nil {
 		return nil, fmt.Errorf("reading the tokens: %w", err)
@@ -91,6 +91,11 @@ func (rows) cascade(ctx context.Context, q store.Queries, id gate.TokenID, now t
 		WITH RECURSIVE family (id) AS (
 			SELECT id FROM token WHERE parent = $2 UNION SELECT t.id FROM token t JOIN family f ON t.parent = f.id)
 		SELECT id FROM family)`, now.UnixMilli(), id)
+}
+
+// revokeAll ends every token and says how many those were.
+func (rows) revokeAll(ctx context.Context, q store.Queries, now time.Time) (int64, error) {
+	return q.Exec(ctx, `UPDATE token SET version = version + 1, revoked = $1 WHERE revoked = 0`, now.UnixMilli())
 }
 
 // into appends each row of a reading to a list.

@@ -157,7 +157,7 @@ func (m *Module) current(ctx context.Context) (*book, error) {
 
 // read makes the book of the whole table. Whoever calls it is the only writer.
 func (m *Module) read(ctx context.Context) error {
-	records, err := m.rows.all(ctx, time.Now())
+	records, err := m.rows.all(ctx, m.rows.db, time.Now())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,8 @@
+package upstream
+
+import "gatehouse/store"
+
+// Schema is what is known of this module's database without opening it.
+func Schema() store.Schema {
+	return store.Schema{Name: "upstream", Migrations: migrations}
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Schema is what is known of one module's database without opening it: what backups, moves and migrations need.
+type Schema struct {
+	Name       string   // as in [Config]
+	Migrations fs.FS    // as in [Config]
+	AppendOnly []string // as in [Config]
+}
+
+// Status is how far a database was migrated.
+type Status struct {
+	There   bool  // there is a database at all
+	Applied int64 // migrations that were applied
+	Newest  int64 // migrations that this Gatehouse has
+}
+
+// Status tells how far a module's database was migrated, and writes nothing. A database that is not ours to open is
+// [ErrNewer] or [ErrChanged].
+func (s Schema) Status(ctx context.Context, source Source) (st Status, err error) {
+	all, err := readMigrations(s.Migrations, source.engine())
+	if err != nil {
+		return st, err
+	}
+	st.Newest = all.last()
+	var applied []migration
+	if source.engine() == Postgres {
+		applied, err = appliedPostgres(ctx, source, s.Name)
+	} else {
+		file := filepath.Join(source.Dir, s.Name+".db")
+		if info, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+			return st, nil
+		} else if err != nil {
+			return st, translate(ctx, err)
+		}
+		applied, err = appliedSQLite(ctx, file)
+	}
+	if err != nil {
+		return st, fmt.Errorf("reading how far the database %s was migrated: %w", s.Name, err)
+	}
+	st.There, st.Applied = len(applied) > 0, int64(len(applied))
+	if _, err := all.pending(applied); err != nil {
+		return st, fmt.Errorf("the database %s: %w", s.Name, err)
+	}
+	return st, nil
+}

@@ -110,7 +110,7 @@ func (a *App) copies(ctx context.Context, dir string) (m backup.Manifest, parts 
 	if err != nil {
 		return m, nil, 0, err
 	}
-	m = backup.Manifest{Gatehouse: a.version, Engine: engine(source)}
+	m = backup.Manifest{Gatehouse: a.version, Engine: a.storage()}
 	if parts, held, m.Made, err = copyAll(ctx, source, a.databases, dir); err != nil {
 		return m, nil, 0, err
 	}

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"gatehouse/outcome"
-	"gatehouse/store"
 )
 
 const (
@@ -47,12 +46,4 @@ func (a *App) usable() error {
 func there(data, name string) bool {
 	_, err := os.Lstat(filepath.Join(data, name))
 	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// engine names what the databases run on.
-func engine(s store.Source) string {
-	if s.Run.IsZero() {
-		return store.SQLite.String()
-	}
-	return store.Postgres.String()
 }

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gatehouse/egress"
+	"gatehouse/egress/egresstest"
 	"gatehouse/outcome"
 )
 
@@ -87,9 +88,9 @@ func TestNotPublicIsRefused(t *testing.T) {
 			answers[fmt.Sprintf("n%d.test", i)] = []string{a}
 		}
 	}
-	names := startNameServer(t, answers)
+	names := egresstest.NameServer(t, answers)
 	var seen record
-	e := egress.New(egress.Config{Resolver: names.resolver, Observe: seen.observe})
+	e := egress.New(egress.Config{Resolver: names, Observe: seen.observe})
 	try := func(what string, a egress.Allow, err error) {
 		if err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -137,7 +138,7 @@ func TestPrivateNames(t *testing.T) {
 	for i, a := range refused {
 		answers[fmt.Sprintf("n%d.test", i)] = []string{a}
 	}
-	e := egress.New(egress.Config{Resolver: startNameServer(t, answers).resolver})
+	e := egress.New(egress.Config{Resolver: egresstest.NameServer(t, answers)})
 	for i, address := range refused {
 		a, err := egress.Configured(fmt.Sprintf("http://n%d.test:%s", i, server.port), true)
 		if err != nil {
@@ -187,13 +188,13 @@ func get(t *testing.T, c *http.Client, address string) string {
 func TestNameThatFlips(t *testing.T) {
 	t.Parallel()
 	server := startTarget(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "SECRET") })
-	names := startNameServer(t, map[string][]string{"flip.test": {"93.184.216.34", "127.0.0.1"}})
-	first, err := names.resolver.LookupNetIP(t.Context(), "ip4", "flip.test")
+	names := egresstest.NameServer(t, map[string][]string{"flip.test": {"93.184.216.34", "127.0.0.1"}})
+	first, err := names.LookupNetIP(t.Context(), "ip4", "flip.test")
 	if err != nil || len(first) != 1 || first[0].String() != "93.184.216.34" {
 		t.Fatalf("first look-up: %v, %v", first, err)
 	}
 	address := "http://flip.test:" + server.port + "/"
-	e := egress.New(egress.Config{Resolver: names.resolver})
+	e := egress.New(egress.Config{Resolver: names})
 	for _, made := range []func() (egress.Allow, error){
 		func() (egress.Allow, error) { return egress.Requested(address) },
 		func() (egress.Allow, error) { return egress.Configured(address, false) },
@@ -268,7 +269,7 @@ func TestNoProxyFromEnvironment(t *testing.T) { // not parallel: the environment
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
 		t.Setenv(name, proxy.URL)
 	}
-	e := egress.New(egress.Config{Resolver: startNameServer(t, map[string][]string{"up.test": {"127.0.0.1"}}).resolver})
+	e := egress.New(egress.Config{Resolver: egresstest.NameServer(t, map[string][]string{"up.test": {"127.0.0.1"}})})
 	up := "http://up.test:" + server.port
 	a, err := egress.Configured(up, true)
 	if err != nil {

@@ -210,7 +210,7 @@ func (r *remote) failed(ctx context.Context, id int64, sent bool, err error) err
 		err = fmt.Errorf("%w: %w", errLost, r.life.Err())
 	case ctx.Err() != nil:
 		err = ctx.Err()
-	default:
+	case sent:
 		err = fmt.Errorf("%w: %w", errCut, err)
 	}
 	if !sent {
@@ -290,7 +290,7 @@ func (r *remote) read(answer *http.Response, id int64) (canon.Value, error) {
 	f, err := wire.ParseFrame(body)
 	if err != nil {
 		r.noise.unread.Add(1)
-		return canon.Value{}, fmt.Errorf("%w: %w", errUnreadable, err)
+		return canon.Value{}, fmt.Errorf("%w: %v", errUnreadable, err) //nolint:errorlint // a *wire.Error would be taken for the server's own
 	}
 	return r.mine(f, id)
 }
@@ -326,7 +326,7 @@ func (r *remote) stream(body io.Reader, id int64) (canon.Value, error) {
 		if err != nil {
 			r.noise.unread.Add(1)
 			if got, ok := answered(ev.Data, ev.Data); ok && got == id {
-				return canon.Value{}, fmt.Errorf("%w: %w", errUnreadable, err)
+				return canon.Value{}, fmt.Errorf("%w: %v", errUnreadable, err) //nolint:errorlint // a *wire.Error would be taken for the server's own
 			}
 			continue
 		}

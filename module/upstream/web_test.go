@@ -41,6 +41,18 @@ func (s *web) start(t *testing.T) *web {
 	return s
 }
 
+// count tells how often something was asked: a method, or a method and a tool's name.
+func (s *web) count(what string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.asked {
+		if one == what {
+			n++
+		}
+	}
+	return n
+}
+
 // last gives body and header of the last request of a kind.
 func (s *web) last(what string) (body string, header http.Header) {
 	s.mu.Lock()
@@ -76,6 +88,17 @@ func say(w http.ResponseWriter, status int, format string, args ...any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, format, args...)
+}
+
+// events begins an event stream and gives what sends one event at once.
+func events(w http.ResponseWriter) func(format string, args ...any) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
+	return func(format string, args ...any) {
+		_, _ = fmt.Fprintf(w, "data: "+format+"\n\n", args...)
+		_ = http.NewResponseController(w).Flush()
+	}
 }
 
 func (s *web) serve(w http.ResponseWriter, r *http.Request) {
@@ -117,6 +140,10 @@ func (s *web) serve(w http.ResponseWriter, r *http.Request) {
 func (s *web) answer(w http.ResponseWriter, m message, arguments json.RawMessage) {
 	switch m.Method {
 	case "server/discover":
+		if !s.modern {
+			say(w, 200, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"method not found"}}`, m.ID)
+			return
+		}
 		say(w, 200, `{"jsonrpc":"2.0","id":%s,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}}`, m.ID)
 	case "initialize":
 		if s.modern {

@@ -1,4 +1,5 @@
-package egress_test
+// Package egresstest has a name server for tests. It must never be part of the program: only tests import it.
+package egresstest
 
 import (
 	"context"
@@ -10,24 +11,21 @@ import (
 	"testing"
 )
 
-// nameServer is a real DNS server over UDP on loopback. For each name it gives the next of its answers, the last one for
-// ever; names that it does not know do not exist.
+// nameServer gives, for each name, the next of its answers.
 type nameServer struct {
-	resolver *net.Resolver
-	mu       sync.Mutex
-	answers  map[string][]string // guarded by mu
+	mu      sync.Mutex
+	answers map[string][]string // guarded by mu
 }
 
-func startNameServer(t *testing.T, answers map[string][]string) *nameServer {
+// NameServer starts a real DNS server over UDP on loopback, and gives a resolver that asks it. For each name it gives the
+// next of its answers, the last one for ever; names that it does not know do not exist.
+func NameServer(t testing.TB, answers map[string][]string) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &nameServer{answers: answers}
-	s.resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -43,7 +41,9 @@ func startNameServer(t *testing.T, answers map[string][]string) *nameServer {
 		}
 	}()
 	t.Cleanup(func() { _ = conn.Close(); <-done })
-	return s
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
 }
 
 // answer speaks just enough of RFC 1035: one question, its name in labels, at offset 12.

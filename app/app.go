@@ -202,7 +202,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	}
 	a.Log, err = audit.New(ctx, kit("audit"), audit.Config{
 		Payload: int64(a.file.Audit.Payload), HeadFile: a.file.Audit.HeadFile, Sealer: v,
-		KeyFile: a.auditKey(),
+		KeyFile: a.auditKey(), PerDay: gate.Money(a.file.Limits.BudgetPerDay),
 	})
 	if err != nil {
 		return nil, parts, err

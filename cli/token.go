@@ -21,13 +21,14 @@ type tokenCommand struct {
 }
 
 type tokenIssueCommand struct {
-	For      string   `required:"" placeholder:"EMAIL" help:"The person for whom the agent acts."`
-	Agent    string   `required:"" placeholder:"NAME" help:"What the agent is called."`
-	Tools    []string `required:"" placeholder:"TOOL,…" help:"The tools that it may call, of those that the person may."`
-	TTL      span     `name:"ttl" placeholder:"TIME" help:"How long it lives, as 1h or 90d (else the configured time)."`
-	MaxUses  *int64   `placeholder:"N" help:"How many calls may be carried out with it."`
-	Networks []string `name:"network" placeholder:"CIDR" help:"From where it may be used (else from anywhere)."`
-	Rate     *int     `placeholder:"N" help:"How many calls a minute it may make."`
+	For      string        `required:"" placeholder:"EMAIL" help:"The person for whom the agent acts."`
+	Agent    string        `required:"" placeholder:"NAME" help:"What the agent is called."`
+	Tools    []string      `required:"" placeholder:"TOOL,…" help:"The tools that it may call, of those that the person may."`
+	TTL      span          `name:"ttl" placeholder:"TIME" help:"How long it lives, as 1h or 90d (else the configured time)."`
+	MaxUses  *int64        `placeholder:"N" help:"How many calls may be carried out with it."`
+	Networks []string      `name:"network" placeholder:"CIDR" help:"From where it may be used (else from anywhere)."`
+	Rate     *int          `placeholder:"N" help:"How many calls a minute it may make."`
+	Budget   *config.Money `placeholder:"AMOUNT" help:"What its calls may cost in all, as 2.50."`
 }
 
 // span is a length of time as the configuration writes it.
@@ -54,6 +55,7 @@ type issueArgs struct {
 	MaxUses    *int64        `json:"max_uses,omitzero"`
 	Networks   []string      `json:"networks,omitzero"`
 	Rate       *int          `json:"rate,omitzero"`
+	Budget     *config.Money `json:"budget,omitzero"`
 }
 
 type issued struct {
@@ -74,7 +76,7 @@ func (c *tokenIssueCommand) Run(r *run) error {
 		}
 		t, raw, err := ask[issued](o, "tokens.issue", issueArgs{
 			Person: p.ID, Agent: c.Agent, Tools: c.Tools, TTLSeconds: int64(time.Duration(c.TTL) / time.Second),
-			MaxUses: c.MaxUses, Networks: c.Networks, Rate: c.Rate,
+			MaxUses: c.MaxUses, Networks: c.Networks, Rate: c.Rate, Budget: c.Budget,
 		})
 		if errors.Is(err, outcome.Invalid) {
 			return withHint(err, "a tool is named module.tool; those of other systems are known only while gatehouse serve runs")
@@ -104,6 +106,8 @@ type token struct {
 	Ends     string        `json:"ends"`
 	MaxUses  int64         `json:"max_uses"`
 	Uses     int64         `json:"uses"`
+	Budget   gate.Money    `json:"budget"`
+	Spent    gate.Money    `json:"spent"`
 	LastUsed string        `json:"last_used"`
 	State    string        `json:"state"`
 }
@@ -138,10 +142,10 @@ func (c *tokenListCommand) Run(r *run) error {
 		var rows [][]string
 		for _, t := range tokens {
 			rows = append(rows, []string{
-				strconv.FormatInt(int64(t.ID), 10), who.of(t.Person), t.Agent, t.State, t.Ends, t.used(), t.LastUsed, strings.Join(t.Tools, ","),
+				strconv.FormatInt(int64(t.ID), 10), who.of(t.Person), t.Agent, t.State, t.Ends, t.used(), t.spent(), t.LastUsed, strings.Join(t.Tools, ","),
 			})
 		}
-		return r.table([]string{"ID", "PERSON", "AGENT", "STATE", "ENDS", "USES", "LAST USED", "TOOLS"}, rows)
+		return r.table([]string{"ID", "PERSON", "AGENT", "STATE", "ENDS", "USES", "SPENT", "LAST USED", "TOOLS"}, rows)
 	})
 }
 
@@ -150,6 +154,13 @@ func (t token) used() string {
 		return strconv.FormatInt(t.Uses, 10)
 	}
 	return fmt.Sprintf("%d of %d", t.Uses, t.MaxUses)
+}
+
+func (t token) spent() string {
+	if t.Budget == 0 {
+		return t.Spent.String()
+	}
+	return t.Spent.String() + " of " + t.Budget.String()
 }
 
 type tokenRevokeCommand struct {

@@ -87,6 +87,8 @@ type Limits struct {
 	CallsPerMinute int           `yaml:"calls_per_minute"` // of one token
 	InFlight       int           `yaml:"in_flight"`        // calls of one token at a time
 	Drain          time.Duration `yaml:"drain"`            // how long running calls may take after a stop was asked for
+	// BudgetPerDay is what calls for one person may cost on one day, UTC; 0: not limited.
+	BudgetPerDay Money `yaml:"budget_per_person_per_day"`
 }
 
 // Audit says what the log keeps.

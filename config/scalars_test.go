@@ -90,3 +90,20 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+func TestMoney(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]config.Money{
+		"0": 0, "5": 5_000_000, "2.50": 2_500_000, "0.000001": 1, "999999999.999999": 999_999_999_999_999,
+		"": -1, "-1": -1, "+1": -1, ".5": -1, "1.": -1, "01": -1, "1e3": -1, "0.0000001": -1, "1,5": -1, "1000000000": -1, "0x1": -1, " 1": -1,
+	} {
+		got, err := config.ParseMoney(text)
+		if want < 0 {
+			if err == nil {
+				t.Errorf("%q was taken as %d", text, got)
+			}
+		} else if err != nil || got != want {
+			t.Errorf("%q = %d, %v, want %d", text, got, err, want)
+		}
+	}
+}

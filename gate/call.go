@@ -75,7 +75,7 @@ func (g *Gate) steps() (before, act, after []step) {
 	return []step{
 		g.permit,    // 1 is there such a tool for this caller
 		g.canonical, // 2 strict arguments in one form, schema
-		g.limit,     // 3 uses, rate: is anything left
+		g.limit,     // 3 uses, rate, budget: is anything left
 		g.guard,     // 4
 		g.decide,    // 5 allow, refuse, or ask
 	}, []step{

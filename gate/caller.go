@@ -129,4 +129,5 @@ type Link struct {
 	Scope   map[ToolName]struct{} // empty is nothing
 	MaxUses int64                 // 0: not limited
 	Rate    int                   // calls a minute; 0: the configured limit alone
+	Budget  Money                 // what calls may cost in all; 0: not limited
 }

@@ -133,7 +133,7 @@ func limited(after time.Duration, reason string) error {
 	return e
 }
 
-// limit is step 3: is anything left. The use itself is taken in step 6.
+// limit is step 3: is anything left. The use and the money themselves are taken in step 6.
 func (g *Gate) limit(ctx context.Context, p *passage) (err error) {
 	var chain []Link
 	if p.bearer != nil {
@@ -143,12 +143,20 @@ func (g *Gate) limit(ctx context.Context, p *passage) (err error) {
 		p.rule = "rate"
 		return err
 	}
-	if len(chain) == 0 || ownAffairs[p.tool.name] || !on(checkUses) {
+	if ownAffairs[p.tool.name] || !on(checkUses) {
 		return nil
 	}
-	if err := g.parts.Log.Left(ctx, chain); err != nil {
-		p.rule = "uses"
-		return err
+	if len(chain) > 0 {
+		if err := g.parts.Log.Left(ctx, chain); err != nil {
+			p.rule = "uses"
+			return err
+		}
+	}
+	if price := p.tool.spec.Price; price > 0 {
+		if err := g.parts.Log.Affords(ctx, p.caller.person, price, chain); err != nil {
+			p.rule = "budget"
+			return err
+		}
 	}
 	return nil
 }

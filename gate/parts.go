@@ -39,7 +39,10 @@ type Tokens interface {
 type Log interface {
 	// Left reports whether all links of the chain have a use left: outcome.Limited when one has none.
 	Left(context.Context, []Link) error
-	// Admit takes one use of every link, compared and counted in one place, and, if the tool has effects, returns only when
+	// Affords reports whether the budgets of a person and of all links of the chain reach for a price: outcome.Limited, and
+	// when that ends, when one does not.
+	Affords(context.Context, PersonID, Money, []Link) error
+	// Admit takes one use and the row's price of every link, compared and counted in one place, and, if the tool has effects, returns only when
 	// the intent is durable (P6). outcome.Limited takes nothing; so does any other error.
 	Admit(context.Context, *Row, []Link) (Ticket, error)
 	// Record ends a call: the row is durable when it returns, and the intent of the ticket is gone in the same transaction.

@@ -60,7 +60,7 @@ func (l *ledger) Tools() []gate.Tool {
 	const brief = 500 * time.Millisecond
 	return []gate.Tool{
 		gate.AccessControlled("read", ledgerRead, gate.Spec{Title: "Read", Effect: gate.Reads, Deadline: brief}, l.does("read")),
-		gate.AccessControlled("write", ledgerWrite, gate.Spec{Title: "Write", Effect: gate.Writes, Deadline: brief}, l.does("write")),
+		gate.AccessControlled("write", ledgerWrite, gate.Spec{Title: "Write", Effect: gate.Writes, Deadline: brief, Price: 250_000}, l.does("write")),
 		gate.AccessControlled("destroy", ledgerDestroy, gate.Spec{Title: "Destroy"}, l.does("destroy")),
 		gate.AccessControlled("raw", ledgerRaw, gate.Spec{Effect: gate.Reads, Input: loose}, l.raw),
 	}

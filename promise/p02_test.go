@@ -109,7 +109,7 @@ func TestPromise_P2_NothingIsLeftUnbroken(t *testing.T) {
 	if asked < 9 {
 		t.Errorf("the gate asks %d questions: this test looks in the wrong place", asked)
 	}
-	for _, name := range []string{"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.admit", "guard.before"} {
+	for _, name := range []string{"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.affords", "log.admit", "guard.before"} {
 		if !strings.Contains(all.String(), "break "+name) || !strings.Contains(all.String(), "panic "+name) {
 			t.Errorf("no script breaks %s both ways through every entry", name)
 		}

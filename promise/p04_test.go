@@ -14,7 +14,7 @@ import (
 func TestPromise_P4_AnothersIsNobodys(t *testing.T) {
 	t.Parallel()
 	throughEveryDoor(t, "", func(t *testing.T, w *world, d gatetest.Door) {
-		tools := []string{"tokens.revoke", "tokens.list", "audit.get", "audit.search", "permissions.get", "people.list", "ledger.read", "ledger.write"}
+		tools := []string{"tokens.revoke", "tokens.list", "audit.get", "audit.search", "audit.sums", "permissions.get", "people.list", "ledger.read", "ledger.write"}
 		ann, bob := w.Person("ann", tools...), w.Person("bob", tools...)
 		row := d.Call(bob.Token.Text, "ledger.read", `{"text":"bobs-words"}`).ID
 		if status, body := w.post(bob.Token.Text, "ledger.write", `{"text":"bobs-words"}`, "key"); status != 200 {
@@ -28,6 +28,7 @@ func TestPromise_P4_AnothersIsNobodys(t *testing.T) {
 			{"tokens.revoke", `{"token":%v}`, bob.Token.ID, nobody},
 			{"audit.get", `{"id":"%v"}`, row, "1-0"},
 			{"audit.search", `{"person":%v}`, bob.ID, nobody},
+			{"audit.sums", `{"person":%v}`, bob.ID, nobody},
 			{"permissions.get", `{"person":%v}`, bob.ID, nobody},
 			{"tokens.list", `{"person":%v}`, bob.ID, nobody},
 			{"calls.get", `{"call":"%v"}`, row, "1-0"},
@@ -40,7 +41,7 @@ func TestPromise_P4_AnothersIsNobodys(t *testing.T) {
 				t.Errorf("%s\nof another: %s\nof nobody:  %s", tt.tool, a, b)
 			}
 		}
-		for _, list := range []string{"tokens.list", "audit.search", "people.list", "calls.list", "permissions.get"} {
+		for _, list := range []string{"tokens.list", "audit.search", "audit.sums", "people.list", "calls.list", "permissions.get"} {
 			got := d.Call(ann.Token.Text, list, `{}`)
 			if got.Code != outcome.OK || strings.Contains(got.Raw, fmt.Sprint(bob.ID)) || strings.Contains(got.Raw, "bob") {
 				t.Errorf("%s shows what is bob's: %s", list, got.Raw)

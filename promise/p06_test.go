@@ -3,6 +3,7 @@ package promise_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -124,6 +125,78 @@ func TestPromise_P6_AClientThatLeaves(t *testing.T) {
 			t.Errorf("%s: rows, want one that says %s:\n%s", tool, want, gatetest.Print(rows))
 		}
 	}
+}
+
+// TestPromise_P6_BudgetsAreSpentExactly: a hundred calls at once, through all entries, with a token and two children of it
+// that share its budget, and then with another token of the same person, whose day is spent too.
+func TestPromise_P6_BudgetsAreSpentExactly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "limits: {in_flight: 200, budget_per_person_per_day: 5.00}\n")
+	ann := w.Person("ann", "ledger.read", "ledger.write", "ledger.destroy", "tokens.issue")
+	tools := []string{"ledger.read", "ledger.write", "tokens.issue"}
+	parent := ann.Issue(map[string]any{"tools": tools, "budget": 3_250_000}) // 13 calls
+	doors := w.Doors()
+	if got := doors[0].Call(parent.Text, "tokens.issue", `{"agent":"child","tools":["ledger.write"],"budget":3250001}`); got.Code != outcome.Invalid {
+		t.Errorf("a child with a larger budget: %s", got.Code)
+	}
+	tokens := []string{parent.Text}
+	for range 2 {
+		got := doors[0].Call(parent.Text, "tokens.issue", `{"agent":"child","tools":["ledger.write"],"budget":3250000}`)
+		var child struct {
+			Token string `json:"token"`
+		}
+		if err := json.Unmarshal([]byte(got.Result), &child); err != nil || got.Code != outcome.OK {
+			t.Fatal(got.Code, got.Reason, err)
+		}
+		tokens = append(tokens, child.Token)
+	}
+	for _, d := range doors { // what is refused, and what costs nothing, spends nothing
+		d.Call(parent.Text, "ledger.destroy", `{}`)
+		d.Call(parent.Text, "ledger.write", `{"no":1}`)
+		d.Call(parent.Text, "ledger.read", `{}`)
+	}
+	spend := func(want int, with ...string) {
+		t.Helper()
+		before := w.ledger.count()
+		if want > 0 { // all have seen that the budget reaches before the first one spends of it
+			gathered, everybody := atomic.Int64{}, make(chan struct{})
+			wait := func() {
+				if gathered.Add(1) == 100 {
+					close(everybody)
+				}
+				select {
+				case <-everybody:
+				case <-time.After(20 * time.Second):
+					t.Error("not all calls came so far")
+				}
+			}
+			w.sabot.afforded.Store(&wait)
+			defer w.sabot.afforded.Store(nil)
+		}
+		var ok, limited atomic.Int64
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				switch got := doors[i%len(doors)].Call(with[i%len(with)], "ledger.write", `{}`); got.Code {
+				case outcome.OK:
+					ok.Add(1)
+				case outcome.Limited:
+					limited.Add(1)
+				default:
+					t.Errorf("%s (%s)", got.Code, got.Reason)
+				}
+			})
+		}
+		all.Wait()
+		if arrived := w.ledger.count() - before; ok.Load() != int64(want) || limited.Load() != int64(100-want) || arrived != want {
+			t.Errorf("%d ok, %d limited, %d arrived; want %d, %d, %d", ok.Load(), limited.Load(), arrived, want, 100-want, want)
+		}
+	}
+	spend(13, tokens...)
+	spend(7, ann.Token.Text) // 20 a day
+	w.Restart()
+	doors = w.Doors()
+	spend(0, append(tokens, ann.Token.Text)...)
 }
 
 // TestPromise_P6_UsesAreTakenExactly: a hundred calls at once, through all entries, with a token for thirteen uses (T5). All

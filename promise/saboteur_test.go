@@ -17,7 +17,7 @@ import (
 
 // sabotaged lists all that can be broken: what the gate asks, one question after the other, and a guard on either side.
 var sabotaged = []string{
-	"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.admit", "log.record",
+	"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.affords", "log.admit", "log.record",
 	"results.claim", "results.keep", "results.drop", "vault.credential", "guard.before", "guard.after",
 }
 
@@ -29,6 +29,7 @@ type saboteur struct {
 	how      string // error or panic
 	admitted atomic.Int64
 	between  atomic.Pointer[func()] // called when a use was left and before it is taken; nil: nothing
+	afforded atomic.Pointer[func()] // called when a budget reached for a call and before it is spent; nil: nothing
 }
 
 func (s *saboteur) breaks(what, how string) {
@@ -104,6 +105,17 @@ func (b brokenLog) Left(ctx context.Context, chain []gate.Link) error {
 	err := b.Log.Left(ctx, chain)
 	if between := b.s.between.Load(); between != nil {
 		(*between)()
+	}
+	return err
+}
+
+func (b brokenLog) Affords(ctx context.Context, person gate.PersonID, price gate.Money, chain []gate.Link) error {
+	if err := b.s.at("log.affords"); err != nil {
+		return err
+	}
+	err := b.Log.Affords(ctx, person, price, chain)
+	if afforded := b.s.afforded.Load(); afforded != nil {
+		(*afforded)()
 	}
 	return err
 }

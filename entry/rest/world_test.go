@@ -243,7 +243,8 @@ func (w tokens) Current(_ context.Context, id gate.TokenID, _ netip.Addr) (*gate
 
 type rows struct{ *world }
 
-func (rows) Left(context.Context, []gate.Link) error { return nil }
+func (rows) Left(context.Context, []gate.Link) error                               { return nil }
+func (rows) Affords(context.Context, gate.PersonID, gate.Money, []gate.Link) error { return nil }
 
 func (rows) Admit(context.Context, *gate.Row, []gate.Link) (gate.Ticket, error) {
 	return gate.Ticket{Admitted: true, Intent: 1}, nil

@@ -268,7 +268,8 @@ func (h house) Tools() []gate.Tool {
 // rows is a log in memory.
 type rows struct{ w *world }
 
-func (rows) Left(context.Context, []gate.Link) error { return nil }
+func (rows) Left(context.Context, []gate.Link) error                               { return nil }
+func (rows) Affords(context.Context, gate.PersonID, gate.Money, []gate.Link) error { return nil }
 
 func (rows) Admit(context.Context, *gate.Row, []gate.Link) (gate.Ticket, error) {
 	return gate.Ticket{Admitted: true}, nil

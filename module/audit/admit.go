@@ -23,24 +23,28 @@ func (m *Module) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gat
 	if err != nil {
 		return gate.Ticket{}, err
 	}
+	if err := m.budgets.take(r, chain); err != nil {
+		m.uses.giveBack(taken)
+		return gate.Ticket{}, err
+	}
 	t := gate.Ticket{Admitted: true, Uses: taken}
 	if r.Effect == gate.Reads {
 		return t, nil
 	}
 	e, err := m.entry(ctx, r, taken, nil)
 	if err != nil {
-		m.uses.giveBack(taken)
+		m.giveBack(r, taken)
 		return gate.Ticket{}, err
 	}
 	e.intent = true
 	if err := m.writer.write(ctx, e); err != nil {
-		m.uses.giveBack(taken)
+		m.giveBack(r, taken)
 		if e.unclear {
 			m.uses.lose(&held{key: e.id})
 		}
 		return gate.Ticket{}, err
 	}
-	t.Intent = m.uses.hold(&held{key: e.id, uses: taken, dispatched: true})
+	t.Intent = m.uses.hold(&held{key: e.id, uses: taken, dispatched: true, person: r.Person, price: r.Price})
 	return t, nil
 }
 
@@ -63,9 +67,15 @@ func (m *Module) Record(ctx context.Context, t gate.Ticket, r *gate.Row) (gate.R
 	case ends != nil:
 		m.uses.lose(ends)
 	default:
-		m.uses.giveBack(t.Uses)
+		m.giveBack(r, t.Uses)
 	}
 	return gate.RowID{}, err
+}
+
+// giveBack ends what a call held that will have no row.
+func (m *Module) giveBack(r *gate.Row, taken []gate.TokenID) {
+	m.uses.giveBack(taken)
+	m.budgets.giveBack(r.Person, r.Price, taken)
 }
 
 // entry prepares a row for the writer: all that can be done before its place in the chain is known.

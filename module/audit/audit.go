@@ -41,6 +41,7 @@ type Config struct {
 	Payload  int64       // bytes of the arguments, and of the result, that are kept; zero: 16 KiB
 	HeadFile string      // a second place for the signed head, best on another machine's disk; empty: none
 	Sealer   gate.Sealer // seals payloads; required
+	PerDay   gate.Money  // what calls for one person may cost on one day, UTC; zero: not limited
 	KeyFile  string      // the key that signs heads, made at the first start; required
 }
 
@@ -53,6 +54,7 @@ type Module struct {
 	payload int64
 	log     *slog.Logger
 	uses    *uses
+	budgets *budgets
 	writer  *writer
 	signer  *signer
 	closing sync.Once
@@ -77,7 +79,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, log: kit.Log, uses: newUses()}
+	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, log: kit.Log, uses: newUses(), budgets: newBudgets(c.PerDay)}
 	end, err := m.rows.last(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: reading the last row: %w", err)
@@ -86,7 +88,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.writer = newWriter(m.rows, m.uses, kit.Log)
+	m.writer = newWriter(m.rows, m.uses, m.budgets, kit.Log)
 	if err := m.writer.begin(ctx); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}

@@ -84,3 +84,16 @@ func (r rows) moment(ctx context.Context) (m moment, err error) {
 	}
 	return m, err
 }
+
+// spent is what each person's calls of a day cost.
+func (r rows) spent(ctx context.Context, day int64) (map[gate.PersonID]gate.Money, error) {
+	spent := map[gate.PersonID]gate.Money{}
+	err := r.db.All(ctx, func(scan func(...any) error) error {
+		var person gate.PersonID
+		var cost gate.Money
+		err := scan(&person, &cost)
+		spent[person] = cost
+		return err
+	}, `SELECT person, CAST(sum(cost) AS BIGINT) FROM day_sum WHERE day = $1 AND cost > 0 GROUP BY person`, day)
+	return spent, err
+}

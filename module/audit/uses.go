@@ -26,6 +26,8 @@ type held struct {
 	// dispatched: the handler may have run, so the intent becomes a row. Otherwise it was refused for want of an answer from
 	// the database, and only goes.
 	dispatched bool
+	person     gate.PersonID // whose budget is held, and how much of it and of those of uses
+	price      gate.Money
 }
 
 // uses is the one place where uses are taken, compared with their limit and counted.

@@ -48,13 +48,14 @@ type entry struct {
 
 // writer owns all writes of the log. Its goroutine begins in begin and ends with close.
 type writer struct {
-	rows  rows
-	uses  *uses
-	log   *slog.Logger
-	queue chan *entry
-	stop  chan struct{} // closed by close
-	ended chan struct{} // closed when the goroutine has ended
-	once  sync.Once
+	rows    rows
+	uses    *uses
+	budgets *budgets
+	log     *slog.Logger
+	queue   chan *entry
+	stop    chan struct{} // closed by close
+	ended   chan struct{} // closed when the goroutine has ended
+	once    sync.Once
 
 	tip     atomic.Pointer[place] // the end of the chain as last committed; the goroutine alone stores it
 	failure atomic.Pointer[error] // why rows could not be written last time; nil: they could
@@ -65,9 +66,9 @@ type writer struct {
 	crowded bool // the last group was larger than one
 }
 
-func newWriter(r rows, u *uses, log *slog.Logger) *writer {
+func newWriter(r rows, u *uses, b *budgets, log *slog.Logger) *writer {
 	return &writer{
-		rows: r, uses: u, log: log,
+		rows: r, uses: u, budgets: b, log: log,
 		queue: make(chan *entry, 4*maxGroup), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -108,7 +109,7 @@ func (w *writer) load(ctx context.Context) error {
 	w.rows.db.Clock().Resume(tip.id.ID, int(tip.id.Seq))
 	w.tip.Store(&tip)
 	w.uses.load(counts)
-	return nil
+	return w.loadBudgets(ctx, counts)
 }
 
 // last is the end of the chain as last committed.
@@ -315,6 +316,7 @@ func (w *writer) attempt(group []*entry) error {
 	}
 	w.tip.Store(&after)
 	w.uses.commit(group, added)
+	w.budgets.commit(group)
 	if after.n > before.n {
 		w.grown.tell()
 	}
@@ -436,6 +438,9 @@ func (w *writer) settle(ctx context.Context, lost []*held) error {
 			}
 		}
 		w.uses.found(h)
+		if h.dispatched {
+			w.budgets.giveBack(h.person, h.price, h.uses)
+		}
 	}
 	return nil
 }

@@ -86,6 +86,8 @@ func (h *house) Current(_ context.Context, id gate.TokenID, _ netip.Addr) (*gate
 
 func (h *house) Left(context.Context, []gate.Link) error { return nil }
 
+func (h *house) Affords(context.Context, gate.PersonID, gate.Money, []gate.Link) error { return nil }
+
 func (h *house) Admit(_ context.Context, r *gate.Row, _ []gate.Link) (gate.Ticket, error) {
 	t := gate.Ticket{Admitted: true}
 	if r.Effect != gate.Reads {

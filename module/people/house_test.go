@@ -191,7 +191,8 @@ type ledger struct {
 	n  int64
 }
 
-func (*ledger) Left(context.Context, []gate.Link) error { return nil }
+func (*ledger) Left(context.Context, []gate.Link) error                               { return nil }
+func (*ledger) Affords(context.Context, gate.PersonID, gate.Money, []gate.Link) error { return nil }
 
 func (*ledger) Admit(context.Context, *gate.Row, []gate.Link) (gate.Ticket, error) {
 	return gate.Ticket{Admitted: true}, nil

@@ -238,7 +238,8 @@ type ledger struct {
 	counts map[gate.TokenID]tokens.Count
 }
 
-func (*ledger) Left(context.Context, []gate.Link) error { return nil }
+func (*ledger) Left(context.Context, []gate.Link) error                               { return nil }
+func (*ledger) Affords(context.Context, gate.PersonID, gate.Money, []gate.Link) error { return nil }
 
 func (l *ledger) Admit(_ context.Context, _ *gate.Row, chain []gate.Link) (gate.Ticket, error) {
 	l.mu.Lock()

@@ -24,6 +24,7 @@ type issueArgs struct {
 	MaxUses    *int64        `json:"max_uses,omitzero" carries:"nothing" jsonschema:"how many calls may be carried out with it; left out: not limited"`
 	Networks   []string      `json:"networks,omitzero" kind:"opaque" carries:"nothing" jsonschema:"from where it may be used, such as 192.0.2.0/24; left out: from anywhere"`
 	Rate       *int          `json:"rate,omitzero" carries:"nothing" jsonschema:"how many calls a minute it may make; left out: the configured limit alone"`
+	Budget     *gate.Money   `json:"budget,omitzero" carries:"nothing" jsonschema:"what its calls may cost in all, in millionths of the unit that prices are in; left out: not limited"`
 }
 
 // Issued is a token that was just made.
@@ -123,6 +124,7 @@ func (m *Module) wished(ctx context.Context, p gate.Permit, a issueArgs) (record
 	w.takeEnd(a.TTLSeconds, m.config, time.Now())
 	w.takeUses(a.MaxUses)
 	w.takeRate(a.Rate)
+	w.takeBudget(a.Budget)
 	w.takeNetworks(a.Networks)
 	if len(w.faults) > 0 {
 		return record{}, outcome.WithFaults(w.faults...)
@@ -265,6 +267,27 @@ func (w *wish) takeUses(n *int64) {
 	for _, link := range w.asker.Chain {
 		if link.MaxUses > 0 && *n > link.MaxUses {
 			w.fault("/max_uses", "is more than the %d uses of the token that asks for it", link.MaxUses)
+			return
+		}
+	}
+}
+
+// takeBudget takes no more than each token above has: a child spends of theirs too.
+func (w *wish) takeBudget(n *gate.Money) {
+	if n == nil {
+		return
+	}
+	w.budget = *n
+	if *n < 1 {
+		w.fault("/budget", "is less than 1")
+		return
+	}
+	if w.asker == nil {
+		return
+	}
+	for _, link := range w.asker.Chain {
+		if link.Budget > 0 && *n > link.Budget {
+			w.fault("/budget", "is more than the budget of the token that asks for it, %d", int64(link.Budget))
 			return
 		}
 	}

@@ -29,7 +29,7 @@ func TestTokensAreThereAfterARestart(t *testing.T) {
 		}
 		ann := h.person("ann", "work.a", "work.b", "tokens.issue", "tokens.revoke")
 		root := h.root(ann, "work.a", "work__b", "tokens.issue", "tokens.revoke")
-		child := root.issue(h, args{"tools": []string{"work.a"}, "max_uses": 3, "rate": 7, "networks": []string{"127.0.0.0/8", "2001:db8::1"}, "ttl_seconds": 60})
+		child := root.issue(h, args{"tools": []string{"work.a"}, "max_uses": 3, "rate": 7, "budget": 9, "networks": []string{"127.0.0.0/8", "2001:db8::1"}, "ttl_seconds": 60})
 		gone := root.issue(h, args{"tools": []string{"work.a"}})
 		must[tokens.Revoked](h, h.operator, "tokens.revoke", args{"token": gone.TokenID})
 		before := must[tokens.Page](h, h.operator, "tokens.list", args{"person": ann})
@@ -52,7 +52,7 @@ func TestTokensAreThereAfterARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if b.Person != ann || b.Agent != "test" || b.Root() != root.TokenID || len(b.Chain) != 2 ||
-			b.Chain[0].MaxUses != 3 || b.Chain[0].Rate != 7 || b.Chain[0].Version != 1 || len(b.Chain[0].Scope) != 1 {
+			b.Chain[0].MaxUses != 3 || b.Chain[0].Rate != 7 || b.Chain[0].Budget != 9 || b.Chain[0].Version != 1 || len(b.Chain[0].Scope) != 1 {
 			t.Errorf("the child is %+v", b)
 		}
 		if got := b.Ends.UTC().Format("2006-01-02T15:04:05.000Z"); got != child.Ends {
@@ -101,6 +101,7 @@ func TestTheOperatorIssues(t *testing.T) {
 		{"no uses", args{"person": ann, "agent": "x", "tools": []string{}, "max_uses": 0}, outcome.Invalid, "/max_uses"},
 		{"uses below none", args{"person": ann, "agent": "x", "tools": []string{}, "max_uses": -5}, outcome.Invalid, "/max_uses"},
 		{"no rate", args{"person": ann, "agent": "x", "tools": []string{}, "rate": 0}, outcome.Invalid, "/rate"},
+		{"no budget", args{"person": ann, "agent": "x", "tools": []string{}, "budget": 0}, outcome.Invalid, "/budget"},
 		{"no network", args{"person": ann, "agent": "x", "tools": []string{}, "networks": []string{}}, outcome.Invalid, "/networks"},
 		{"no networks", args{"person": ann, "agent": "x", "tools": []string{}, "networks": []string{"192.0.2.1/24", "x", "::ffff:10.0.0.0/104", "fe80::1%eth0", "10.0.0.0/33", "10.0.0.0/8"}}, outcome.Invalid, "/networks/0 /networks/1 /networks/2 /networks/3 /networks/4"},
 		{"unknown argument", args{"person": ann, "agent": "x", "tools": []string{}, "scope": "*"}, outcome.Invalid, "/scope"},
@@ -153,10 +154,10 @@ func TestAChildIsNeverWider(t *testing.T) {
 	h := open(t, storetest.SQLite(t))
 	ann, bob := h.person("ann", "work.a", "work.b", "work.c", "tokens.issue"), h.person("bob")
 	root := h.issue(h.operator, args{
-		"person": ann, "tools": []string{"work.a", "work.b", "tokens.issue"}, "ttl_seconds": 3600, "max_uses": 1000, "rate": 60,
+		"person": ann, "tools": []string{"work.a", "work.b", "tokens.issue"}, "ttl_seconds": 3600, "max_uses": 1000, "rate": 60, "budget": 2000,
 		"networks": []string{"127.0.0.0/16", "2001:db8::/32"},
 	})
-	middle := root.issue(h, args{"tools": []string{"work.a", "tokens.issue"}, "max_uses": 500, "rate": 30})
+	middle := root.issue(h, args{"tools": []string{"work.a", "tokens.issue"}, "max_uses": 500, "rate": 30, "budget": 1000})
 	for _, tt := range []struct {
 		name  string
 		by    agent
@@ -176,6 +177,9 @@ func TestAChildIsNeverWider(t *testing.T) {
 		{"longer", root, args{"tools": []string{}, "ttl_seconds": 3601}, outcome.Invalid, "/ttl_seconds"},
 		{"more uses", middle, args{"tools": []string{}, "max_uses": 501}, outcome.Invalid, "/max_uses"},
 		{"more often", middle, args{"tools": []string{}, "rate": 31}, outcome.Invalid, "/rate"},
+		{"dearer than its parent", middle, args{"tools": []string{}, "budget": 1001}, outcome.Invalid, "/budget"},
+		{"dearer than its root", middle, args{"tools": []string{}, "budget": 2001}, outcome.Invalid, "/budget"},
+		{"as dear", middle, args{"tools": []string{}, "budget": 1000}, outcome.OK, ""},
 		{"from further", root, args{"tools": []string{}, "networks": []string{"127.0.0.0/8", "10.0.0.1", "::/0", "2001:db9::/32"}}, outcome.Invalid, "/networks/0 /networks/1 /networks/2 /networks/3"},
 		{"from further than the root, by a parent without networks", middle, args{"tools": []string{}, "networks": []string{"10.0.0.0/8"}}, outcome.Invalid, "/networks/0"},
 	} {

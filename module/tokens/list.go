@@ -37,8 +37,10 @@ type Token struct {
 	Ends        string          `json:"ends"`
 	MaxUses     int64           `json:"max_uses,omitzero"` // left out: not limited
 	Rate        int             `json:"rate,omitzero"`     // calls a minute; left out: the configured limit alone
+	Budget      gate.Money      `json:"budget,omitzero"`   // in millionths; left out: not limited
 	Calls       int64           `json:"calls"`             // that arrived
 	Uses        int64           `json:"uses"`              // that were carried out
+	Spent       gate.Money      `json:"spent,omitzero"`    // in millionths, by it and by what was made from it
 	LastUsed    string          `json:"last_used,omitzero"`
 	LastAddress string          `json:"last_address,omitzero"`
 	State       string          `json:"state"` // live, revoked, expired, or parent gone
@@ -115,7 +117,7 @@ func (m *Module) shown(t *token, now time.Time) Token {
 	s := Token{
 		ID: t.id, Person: t.person, Parent: t.parent, Agent: t.agent, Tools: t.tools,
 		Issued: stamp(time.UnixMilli(int64(t.id))), // the id is when the row was made
-		Ends:   stamp(t.ends), MaxUses: t.maxUses, Rate: t.rate, State: t.state(now), Version: t.version,
+		Ends:   stamp(t.ends), MaxUses: t.maxUses, Rate: t.rate, Budget: t.budget, State: t.state(now), Version: t.version,
 	}
 	for _, n := range t.networks {
 		s.Networks = append(s.Networks, n.String())
@@ -124,7 +126,7 @@ func (m *Module) shown(t *token, now time.Time) Token {
 		return s
 	}
 	c := m.config.Counts(t.id)
-	s.Calls, s.Uses, s.LastAddress = c.Calls, c.Uses, c.LastAddress
+	s.Calls, s.Uses, s.Spent, s.LastAddress = c.Calls, c.Uses, c.Cost, c.LastAddress
 	if !c.LastUsed.IsZero() {
 		s.LastUsed = stamp(c.LastUsed)
 	}

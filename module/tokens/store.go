@@ -26,8 +26,9 @@ type record struct {
 	tools    []gate.ToolName // sorted; empty is nothing
 	networks []netip.Prefix  // empty: from anywhere
 	ends     time.Time
-	maxUses  int64 // 0: not limited
-	rate     int   // calls a minute; 0: not limited by the token
+	maxUses  int64      // 0: not limited
+	rate     int        // calls a minute; 0: not limited by the token
+	budget   gate.Money // what its calls may cost in all; 0: not limited
 	revoked  time.Time
 }
 
@@ -40,7 +41,7 @@ const keepListed = 30 * 24 * time.Hour
 // all reads the tokens that are not gone for longer than keepListed. No child outlives its parent, so a token that is read
 // has all its ancestors read.
 func (rows) all(ctx context.Context, q store.Queries, now time.Time) (records []record, err error) {
-	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked
+	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
 		FROM token WHERE ends > $1`, now.Add(-keepListed).UnixMilli())
 	if err != nil {
 		return nil, fmt.Errorf("reading the tokens: %w", err)
@@ -49,7 +50,7 @@ func (rows) all(ctx context.Context, q store.Queries, now time.Time) (records []
 }
 
 func (rows) one(ctx context.Context, q store.Queries, id gate.TokenID) (records []record, err error) {
-	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked
+	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
 		FROM token WHERE id = $1`, id)
 	return records, err
 }
@@ -58,7 +59,7 @@ func (rows) one(ctx context.Context, q store.Queries, id gate.TokenID) (records 
 func (rows) family(ctx context.Context, q store.Queries, id gate.TokenID) (records []record, err error) {
 	err = q.All(ctx, into(&records), `WITH RECURSIVE family (id) AS (
 			SELECT id FROM token WHERE id = $1 UNION SELECT t.id FROM token t JOIN family f ON t.parent = f.id)
-		SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked
+		SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
 		FROM token WHERE id IN (SELECT id FROM family)`, id)
 	return records, err
 }
@@ -73,9 +74,9 @@ func (rows) add(ctx context.Context, q store.Queries, r record) (gate.TokenID, e
 	if err != nil {
 		return 0, err
 	}
-	id, err := q.Insert(ctx, `INSERT INTO token (id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked)
-		VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0) ON CONFLICT (id) DO NOTHING`,
-		r.hash[:], r.person, r.parent, r.agent, tools.String(), networks.String(), r.ends.UnixMilli(), r.maxUses, r.rate)
+	id, err := q.Insert(ctx, `INSERT INTO token (id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget)
+		VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) ON CONFLICT (id) DO NOTHING`,
+		r.hash[:], r.person, r.parent, r.agent, tools.String(), networks.String(), r.ends.UnixMilli(), r.maxUses, r.rate, int64(r.budget))
 	return gate.TokenID(id), err
 }
 
@@ -105,7 +106,7 @@ func into(list *[]record) func(func(...any) error) error {
 		var sum []byte
 		var tools, networks string
 		var ends, revoked int64
-		err := scan(&r.id, &r.version, &sum, &r.person, &r.parent, &r.agent, &tools, &networks, &ends, &r.maxUses, &r.rate, &revoked)
+		err := scan(&r.id, &r.version, &sum, &r.person, &r.parent, &r.agent, &tools, &networks, &ends, &r.maxUses, &r.rate, &revoked, &r.budget)
 		if err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ import (
 	"gatehouse/module/tokens"
 	"gatehouse/module/vault"
 	"gatehouse/outcome"
+	"gatehouse/sandbox"
 	"gatehouse/secret"
 	"gatehouse/store"
 	"gatehouse/telemetry"
@@ -140,9 +141,13 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err := a.measure(out, c.Offline); err != nil {
 		return nil, err
 	}
+	programs, err := sandbox.New(sandbox.Config{Protected: a.file.Private(), Environ: config.ChildEnvironment()})
+	if err != nil {
+		return nil, err
+	}
 	kit := func(name string) module.Kit {
 		k := module.Kit{
-			Name: name, Source: source, Migrate: true, Data: data, Egress: out, Environ: config.ChildEnvironment(), Log: a.log,
+			Name: name, Source: source, Migrate: true, Data: data, Egress: out, Sandbox: programs, Log: a.log,
 			Opened: func(db *store.DB) { a.databases = append(a.databases, db) },
 		}.Ready()
 		a.onClose(k.Close)

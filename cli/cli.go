@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"gatehouse/config"
+	"gatehouse/sandbox"
 )
 
 // The exit statuses.
@@ -62,6 +63,9 @@ type run struct {
 // Main runs one command and gives its exit status. The first interrupt or termination signal ends it in order, a second
 // one at once. args are without the program's name.
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
+	if status, asked := sandbox.Main(append([]string{"gatehouse"}, args...)); asked {
+		return status
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()

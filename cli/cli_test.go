@@ -20,9 +20,13 @@ import (
 	_ "modernc.org/sqlite"
 
 	"gatehouse/cli"
+	"gatehouse/sandbox"
 )
 
 func TestMain(m *testing.M) {
+	if status, asked := sandbox.Main(os.Args); asked {
+		os.Exit(status)
+	}
 	testscript.Main(m, map[string]func(){
 		"gatehouse": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

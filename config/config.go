@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -49,6 +50,8 @@ type File struct {
 	Backup Backup `yaml:"backup"`
 	// Modules are the sections of the modules, by name. See [File.KnowModules].
 	Modules map[string]Section `yaml:"modules"`
+
+	path string // of the file; empty: there is none
 }
 
 // Metrics is an address of its own.
@@ -153,6 +156,7 @@ func parse(src source, text []byte) (File, error) {
 		return File{}, err
 	}
 	f := Default("")
+	f.path = src.name
 	if err := src.decode(&f, root); err != nil {
 		return File{}, err
 	}
@@ -165,6 +169,11 @@ func parse(src source, text []byte) (File, error) {
 // MasterFile gives the file of the master key: what the configuration says, else keys/master.json in the data folder.
 func (f *File) MasterFile() string {
 	return cmp.Or(f.Keys.MasterFile, filepath.Join(f.Data, "keys", "master.json"))
+}
+
+// Private lists what no program that Gatehouse starts may reach: the data folder, the keys and the file itself.
+func (f *File) Private() []string {
+	return slices.DeleteFunc([]string{f.Data, f.MasterFile(), f.Audit.HeadFile, f.TLS.KeyFile, f.path}, func(path string) bool { return path == "" })
 }
 
 // SetData lets the flag --data, else GATEHOUSE_DATA, win over what the file says; with neither it changes nothing.

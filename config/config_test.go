@@ -105,7 +105,7 @@ func TestWholeFile(t *testing.T) {
 		Metrics:        config.Metrics{Listen: "127.0.0.1:9464"},
 		OTLP:           config.OTLP{Endpoint: "http://collector:4318/otlp", Private: true},
 	}
-	if !reflect.DeepEqual(f, want) {
+	if f = f.Anywhere(); !reflect.DeepEqual(f, want) {
 		t.Errorf("got  %+v\nwant %+v", f, want)
 	}
 	if got := f.MasterFile(); got != "/etc/gatehouse/master.json" {
@@ -127,7 +127,7 @@ func TestNothingSaidIsDefault(t *testing.T) {
 		"", "\n# nothing\n", "---\n", "\xef\xbb\xbf", "{}",
 		"listen:\ntokens:\nstore: {postgres_dsn_env: , postgres_owner_dsn_env: }\nmodules: ~\nlimits: {body: , drain: ~}\n",
 	} {
-		if got := load(t, text); !reflect.DeepEqual(got, want) {
+		if got := load(t, text).Anywhere(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q gives %+v", text, got)
 		}
 	}

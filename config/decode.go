@@ -21,7 +21,8 @@ import (
 //
 // A field's name is its yaml tag. With `yaml:"name,path"` a text, or each text in a list or map, is a path relative to
 // the file. Taken are structs, maps with text keys, lists, pointers, text, true and false, whole and decimal numbers,
-// time.Duration ("90d", "1h30m"), netip.Prefix, secret.Ref, every encoding.TextUnmarshaler, and any.
+// time.Duration ("90d", "1h30m"), netip.Prefix, secret.Ref, every encoding.TextUnmarshaler, and any. A struct with yaml
+// tags that is a TextUnmarshaler too may be given as one text or by its fields.
 func (s source) decode(dst any, n ast.Node) error {
 	v := reflect.ValueOf(dst)
 	if v.Kind() != reflect.Pointer || v.IsNil() {
@@ -74,7 +75,7 @@ func (f field) value(v reflect.Value, n ast.Node) error {
 		}
 		return f.value(v.Elem(), n)
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && !eitherWay(v, n) {
 		text, ok := scalar(n)
 		if !ok {
 			return f.mismatch(n, "one value")
@@ -85,6 +86,20 @@ func (f field) value(v reflect.Value, n ast.Node) error {
 		return nil
 	}
 	return f.kind(v, n)
+}
+
+// eitherWay reports whether a value that is given by its fields goes into a struct that takes both: a text, as off, or
+// fields, which then have yaml tags.
+func eitherWay(v reflect.Value, n ast.Node) bool {
+	if _, mapping := n.(*ast.MappingNode); !mapping || v.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range v.NumField() {
+		if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" && tag != "-" {
+			return true
+		}
+	}
+	return false
 }
 
 func (f field) kind(v reflect.Value, n ast.Node) error {

@@ -8,5 +8,11 @@ func Parse(name, dir string, text []byte) (File, error) {
 // ParsePrefix is how the decoder reads networks.
 var ParsePrefix = parsePrefix
 
+// Anywhere is a file without the place where it lay.
+func (f File) Anywhere() File {
+	f.path = ""
+	return f
+}
+
 // Distance is what the hints go by.
 var Distance = distance

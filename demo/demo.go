@@ -155,11 +155,12 @@ modules:
     servers:
       files:
         command: [%s]
+        sandbox: {write: [%q, %q], user: same}
         tools:
           list_directory: {effect: reads, args: {path: {kind: path, root: %q}}}
           read_file: {effect: reads, args: {path: {kind: path, root: %q}}}
           write_file: {effect: writes, args: {path: {kind: path, root: %q}, content: {carries: content}}}
-`, listen, h.data, strings.Join(command, ", "), h.files, h.files, h.files)
+`, listen, h.data, strings.Join(command, ", "), h.files, h.count, h.files, h.files, h.files)
 	if err := os.MkdirAll(h.files, 0o700); err != nil {
 		return "", err
 	}

@@ -1,4 +1,5 @@
-// Package module is what a module is handed of the world: its store, a folder of its own, the dialler. It must never grow
+// Package module is what a module is handed of the world: its store, a folder of its own, the dialler, the
+// starter of programs. It must never grow
 // helpers: whatever a module needs besides stands in the ground rooms.
 package module
 
@@ -12,20 +13,21 @@ import (
 	"path/filepath"
 
 	"gatehouse/egress"
+	"gatehouse/sandbox"
 	"gatehouse/store"
 )
 
 // Kit is handed to one module's constructor. What was opened through it is closed by whoever made the kit, after the
 // module itself.
 type Kit struct {
-	Name    string          // of the module: its database, its schema, its log lines
-	Source  store.Source    // where databases lie
-	Migrate bool            // bring the database to the newest migration
-	Data    string          // the data folder, absolute: nothing that a person configures may hold it or lie in it
-	Egress  *egress.Egress  // the only dialler
-	Environ []string        // all that a program which the module starts may inherit of our environment
-	Log     *slog.Logger    // never give it arguments, results or secrets
-	Opened  func(*store.DB) // is told of the database that was opened; nil: nobody is
+	Name    string           // of the module: its database, its schema, its log lines
+	Source  store.Source     // where databases lie
+	Migrate bool             // bring the database to the newest migration
+	Data    string           // the data folder, absolute: nothing that a person configures may hold it or lie in it
+	Egress  *egress.Egress   // the only dialler
+	Sandbox *sandbox.Sandbox // the only starter of programs
+	Log     *slog.Logger     // never give it arguments, results or secrets
+	Opened  func(*store.DB)  // is told of the database that was opened; nil: nobody is
 
 	opened *[]func() error
 }

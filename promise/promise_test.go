@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"gatehouse/demo"
+	"gatehouse/sandbox"
 )
 
 // victimVariable holds the data folder of a gateway that the test's own binary serves until it is killed.
@@ -20,6 +21,9 @@ const victimVariable = "GATEHOUSE_TEST_PROMISE_VICTIM"
 
 // TestMain lets the test's own binary play the files server, and the gateway that is killed.
 func TestMain(m *testing.M) {
+	if status, asked := sandbox.Main(os.Args); asked {
+		os.Exit(status)
+	}
 	if len(os.Args) == 4 && os.Args[1] == "mcp-files" {
 		os.Exit(status(demo.ServeFiles(os.Args[2], os.Args[3], os.Stdin, os.Stdout)))
 	}

@@ -77,11 +77,12 @@ func withFiles(t *testing.T) (yaml, dir, count string) {
     servers:
       files:
         command: [%q, mcp-files, %q, %q]
+        sandbox: {write: [%q, %q], user: same}
         tools:
           read_file: {effect: reads, args: {path: {kind: path, root: %q}}}
           write_file: {effect: writes, args: {path: {kind: path, root: %q}, content: {carries: content}}}
           list_directory: {effect: reads, args: {path: {kind: path, root: %q}}}
-`, self, dir, count, dir, dir, dir), dir, count
+`, self, dir, count, dir, count, dir, dir, dir), dir, count
 }
 
 // withShop is a configuration with a database.

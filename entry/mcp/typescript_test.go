@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gatehouse/gatetest"
+	"gatehouse/sandbox"
 )
 
 // part finds a file of build/npm, or skips; with GATEHOUSE_TEST_REQUIRE_PARTS it fails.
@@ -68,6 +69,14 @@ func (c typescript) step(step string, more map[string]any) reply {
 	return s
 }
 
+// TestMain lets the test's own binary confine the servers.
+func TestMain(m *testing.M) {
+	if status, asked := sandbox.Main(os.Args); asked {
+		os.Exit(status)
+	}
+	os.Exit(m.Run())
+}
+
 // TestTypeScriptOnBothSides: clients and a server that nobody here wrote, with the gate between them. Each client lists,
 // reads a file, is refused, loses the permission and the token in mid-session.
 func TestTypeScriptOnBothSides(t *testing.T) {
@@ -87,9 +96,10 @@ func TestTypeScriptOnBothSides(t *testing.T) {
     servers:
       files:
         command: [%q, %q, %q]
+        sandbox: {write: [%q], user: same}
         tools:
           read_text_file: {effect: reads, args: {path: {kind: path, root: %q}}}
-`, node, script, docs, docs)})
+`, node, script, docs, docs, docs)})
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		if _, ok := h.Gate.Directory().Find("files.write_file"); ok {
 			break

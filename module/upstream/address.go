@@ -33,8 +33,8 @@ var own = strings.Fields(`Accept Accept-Encoding Connection Content-Encoding Con
 	Keep-Alive Last-Event-Id Origin Proxy-Authorization Proxy-Connection Te Trailer Transfer-Encoding Upgrade User-Agent`)
 
 func (s Server) checkAddress(module.Kit) error {
-	if len(s.Command) > 0 || len(s.Env) > 0 || len(s.EnvFrom) > 0 {
-		return errors.New("it has url as well as command, env or env_from: it is either an address or a program")
+	if len(s.Command) > 0 || len(s.Env) > 0 || len(s.EnvFrom) > 0 || !s.Sandbox.IsZero() {
+		return errors.New("it has url as well as command, env, env_from or sandbox: it is either an address or a program")
 	}
 	u, err := url.Parse(s.URL)
 	if err != nil {

@@ -54,6 +54,8 @@ func (s *server) await(ctx context.Context) (*session, error) {
 			return now.session, nil
 		case now.closed:
 			return nil, fmt.Errorf("%w: the server was stopped", errUnsent)
+		case now.refused:
+			return nil, fmt.Errorf("%w: the server is not started on this machine; its status says why", errUnsent)
 		case now.next.After(end):
 			return nil, fmt.Errorf("%w: the server is down: %s", errUnsent, now.failure)
 		}

@@ -14,6 +14,7 @@ import (
 	"gatehouse/canon"
 	"gatehouse/gate"
 	"gatehouse/module"
+	"gatehouse/sandbox"
 	"gatehouse/secret"
 )
 
@@ -28,8 +29,9 @@ type Name string
 // Server is one program that speaks MCP on its standard input and output, or one address that speaks it over HTTP.
 type Server struct {
 	Command []string              `yaml:"command"`  // program and arguments; no shell reads them
-	Env     map[string]string     `yaml:"env"`      // added to PATH, LANG and a private HOME
+	Env     map[string]string     `yaml:"env"`      // added to PATH, LANG and a private HOME and TMPDIR
 	EnvFrom map[string]secret.Ref `yaml:"env_from"` // likewise; read at each start of the program
+	Sandbox sandbox.Rules         `yaml:"sandbox"`  // how the program is confined
 
 	URL         string                `yaml:"url"`          // instead of command: http or https
 	HeadersFrom map[string]secret.Ref `yaml:"headers_from"` // sent with every request; read when a connection is begun

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -220,7 +221,7 @@ func TestEnvironment(t *testing.T) {
 	own, _ := text.Text()
 	at, _ := result.Lookup("/content/1/text")
 	folder, _ := at.Text()
-	home := filepath.Join(w.Data, "work", "upstream", "far", "home")
+	home := folder
 	for _, line := range strings.Split(own, "\n") {
 		name, value, _ := strings.Cut(line, "=")
 		switch name {
@@ -230,8 +231,12 @@ func TestEnvironment(t *testing.T) {
 				t.Errorf("%s is not as it was configured", line)
 			}
 		case "HOME":
-			if value != home {
-				t.Errorf("HOME is %s, want %s", value, home)
+			if value != home || strings.HasPrefix(home, w.Dir) {
+				t.Errorf("HOME is %s, want %s, outside of %s", value, home, w.Dir)
+			}
+		case "TMPDIR":
+			if value != filepath.Join(home, "tmp") {
+				t.Errorf("TMPDIR is %s", value)
 			}
 		default:
 			t.Errorf("the program sees %s", name)
@@ -242,6 +247,10 @@ func TestEnvironment(t *testing.T) {
 	}
 	if info, err := os.Stat(home); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("its home: %v %v", info, err)
+	}
+	w.Close()
+	if _, err := os.Stat(home); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its home is left behind: %v", err)
 	}
 }
 

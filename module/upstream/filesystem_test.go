@@ -44,11 +44,12 @@ func TestRealFilesystemServer(t *testing.T) {
     servers:
       files:
         command: [%q, %q, %q]
+        sandbox: {write: [%q], user: same}
         tools:
           "*": {}
           read_text_file: {effect: reads, args: {path: {kind: path, root: %q}}}
           write_file: {effect: writes, args: {path: {kind: path, root: %q}, content: {carries: content}}}
-`, node, script, docs, docs, docs)})}
+`, node, script, docs, docs, docs, docs)})}
 	w.until("the server is ready", func() bool { return w.status().State == "ready" })
 	w.until("its tools are listed", func() bool { _, ok := w.Gate.Directory().Find("files.write_file"); return ok })
 	if s := w.status(); s.Tools < 10 || len(s.LeftOut) > 0 || len(s.Unknown) > 0 {

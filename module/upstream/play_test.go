@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/module"
 	"gatehouse/module/upstream"
+	"gatehouse/sandbox"
 	"gatehouse/store"
 )
 
@@ -28,6 +29,9 @@ import (
 const playing = "GATEHOUSE_PLAY"
 
 func TestMain(m *testing.M) {
+	if status, asked := sandbox.Main(os.Args); asked {
+		os.Exit(status)
+	}
 	switch mode := os.Getenv(playing); mode {
 	case "":
 		goleak.VerifyTestMain(m)
@@ -345,9 +349,13 @@ func playGateway() {
 	if err != nil {
 		panic(err)
 	}
-	kit := module.Kit{Name: "mcp", Source: store.Source{Dir: dir}, Migrate: true, Data: dir, Environ: []string{"PATH=" + os.Getenv("PATH")}}.Ready()
+	programs, err := sandbox.New(sandbox.Config{Environ: []string{"PATH=" + os.Getenv("PATH")}})
+	if err != nil {
+		panic(err)
+	}
+	kit := module.Kit{Name: "mcp", Source: store.Source{Dir: dir}, Migrate: true, Data: dir, Sandbox: programs}.Ready()
 	u, err := upstream.New(context.Background(), kit, upstream.Config{Servers: map[upstream.Name]upstream.Server{
-		"far": {Command: []string{exe}, Env: map[string]string{playing: "stubborn", "PLAY_DIR": dir}},
+		"far": {Command: []string{exe}, Env: map[string]string{playing: "stubborn", "PLAY_DIR": dir}, Sandbox: sandbox.Rules{Write: []string{dir}, User: "same"}},
 	}})
 	if err != nil {
 		panic(err)

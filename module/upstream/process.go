@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"sync"
 	"time"
 
+	"gatehouse/sandbox"
 	"gatehouse/wire"
 )
 
@@ -26,19 +26,18 @@ var errEnded = errors.New("the program ended")
 // process is one run of a server's program, from its start until its group is gone.
 type process struct {
 	*ear
-	group *group
-	in    *os.File
-	lines *wire.Lines
-	out   chan []byte   // one frame at a time is handed to the writer
-	notes chan []byte   // what nobody waits for; dropped while the program does not read
-	done  chan struct{} // closed when all is over
+	running *sandbox.Process
+	in      *os.File
+	lines   *wire.Lines
+	out     chan []byte   // one frame at a time is handed to the writer
+	notes   chan []byte   // what nobody waits for; dropped while the program does not read
+	done    chan struct{} // closed when all is over
 }
 
 // launch says how a program is started.
 type launch struct {
-	command     []string
+	cell        *sandbox.Cell
 	environment []string
-	dir         string
 	errors      *ring
 }
 
@@ -55,17 +54,14 @@ func start(l launch) (*process, error) {
 		pipes[i], pipes[i+1] = r, w
 	}
 	pipes[0], pipes[1] = pipes[1], pipes[0]
-	cmd := exec.Command(l.command[0], l.command[1:]...)
-	cmd.Env, cmd.Dir = l.environment, l.dir
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes[1], pipes[3], pipes[5]
-	p.in, p.group = pipes[0], newGroup(cmd)
+	p.in = pipes[0]
 	p.lines = wire.NewLines(pipes[2], maxLine)
 	p.lines.OnSkip(p.skipped)
 	started := make(chan error, 1)
-	go p.live(started, pipes[2], pipes[4], l.errors, []*os.File{pipes[1], pipes[3], pipes[5]})
+	go p.live(started, l, pipes[2], pipes[4], sandbox.Streams{In: pipes[1], Out: pipes[3], Errs: pipes[5]})
 	if err := <-started; err != nil {
 		closeAll(pipes[:])
-		return nil, fmt.Errorf("starting %s: %w", l.command[0], err)
+		return nil, err
 	}
 	return p, nil
 }
@@ -79,21 +75,22 @@ func closeAll(files []*os.File) {
 }
 
 // live starts the program and stays with it to its end.
-func (p *process) live(started chan<- error, out, errs *os.File, stderr *ring, theirs []*os.File) {
+func (p *process) live(started chan<- error, l launch, out, errs *os.File, theirs sandbox.Streams) {
 	// The kernel kills a child when the thread that started it ends: this one stays as long as the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := p.group.start(); err != nil {
+	var err error
+	if p.running, err = l.cell.Start(l.environment, theirs); err != nil {
 		started <- err
 		return
 	}
-	closeAll(theirs)
+	closeAll([]*os.File{theirs.In, theirs.Out, theirs.Errs})
 	started <- nil
 	var pumps sync.WaitGroup
 	pumps.Go(p.write)
 	pumps.Go(p.read)
-	pumps.Go(func() { stderr.drain(errs) })
-	exit := p.group.wait()
+	pumps.Go(func() { l.errors.drain(errs) })
+	exit := p.running.Wait()
 	// What was written before the end may still be in the pipe. Whoever left the group may hold it open for ever.
 	late := time.AfterFunc(lastWords, func() { closeAll([]*os.File{out, errs}) })
 	p.end(exit)
@@ -117,13 +114,13 @@ func (p *process) end(cause error) {
 // stop ends the program and its group, kindly first, and returns when nothing of it is left.
 func (p *process) stop(grace time.Duration) {
 	p.end(errors.New("it was stopped"))
-	p.group.terminate()
+	p.running.Terminate()
 	select {
 	case <-p.done:
 		return
 	case <-time.After(grace):
 	}
-	p.group.kill()
+	p.running.Kill()
 	<-p.done
 }
 

@@ -12,6 +12,7 @@ import (
 	"gatehouse/egress"
 	"gatehouse/gate"
 	"gatehouse/module"
+	"gatehouse/sandbox"
 	"gatehouse/wire"
 )
 
@@ -19,9 +20,8 @@ import (
 type server struct {
 	name     Name
 	config   Server
-	identity string // hash of the command or the address: part of every right to a tool of this server
-	home     string
-	environ  []string
+	identity string        // hash of the command or the address: part of every right to a tool of this server
+	cell     *sandbox.Cell // the place where the program runs; nil for an address
 	egress   *egress.Egress
 	time     timing
 	log      *slog.Logger
@@ -47,15 +47,20 @@ type offered struct {
 	headers []wire.ParamHeader // what requests repeat of the arguments, over HTTP
 }
 
-func newServer(ctx context.Context, kit module.Kit, r rows, name Name, c Server, home string, t timing) (*server, error) {
+func newServer(ctx context.Context, kit module.Kit, r rows, name Name, c Server, t timing) (*server, error) {
 	identity, err := c.identity()
 	if err != nil {
 		return nil, err
 	}
 	s := &server{
-		name: name, config: c, identity: identity.String(), home: home, environ: kit.Environ, egress: kit.Egress, time: t,
+		name: name, config: c, identity: identity.String(), egress: kit.Egress, time: t,
 		log: kit.Log.With("server", string(name)), changes: make(chan struct{}, 1), tools: map[string]*offered{},
 		state: state{changed: make(chan struct{})},
+	}
+	if c.URL == "" {
+		if s.cell, err = kit.Sandbox.Cell(string(name), c.Command, c.Sandbox); err != nil {
+			return nil, err
+		}
 	}
 	if s.book, err = openBook(ctx, r, string(name), s.identity); err != nil {
 		return nil, err
@@ -75,7 +80,7 @@ func (s *server) begin() {
 func (s *server) Close() error {
 	s.stop()
 	s.running.Wait()
-	return nil
+	return s.cell.Close()
 }
 
 // Name implements [gate.Module].

@@ -49,7 +49,8 @@ type Status struct {
 	Server   string    `json:"server"`
 	Program  string    `json:"program,omitzero"` // without its folder and its arguments
 	Address  string    `json:"address,omitzero"` // of a server over HTTP, without its query
-	State    string    `json:"state"`            // starting, ready, down or stopped
+	Sandbox  string    `json:"sandbox,omitzero"` // how the program is confined; off, or why it cannot be
+	State    string    `json:"state"`            // starting, ready, down, refused or stopped
 	Since    string    `json:"since,omitzero"`
 	Next     string    `json:"next_start,omitzero"`
 	Failure  string    `json:"failure,omitzero"` // why the last run ended
@@ -93,7 +94,7 @@ func (o overview) list(context.Context, gate.Permit, listArgs) (Listing, error) 
 func (s *server) status() Status {
 	one := Status{Server: string(s.name), Address: s.config.address(), State: "starting", Unknown: s.unknown()}
 	if len(s.config.Command) > 0 {
-		one.Program = filepath.Base(s.config.Command[0])
+		one.Program, one.Sandbox = filepath.Base(s.config.Command[0]), s.cell.String()
 	}
 	one.Errors.Last, one.Errors.Lines, one.Errors.Bytes = s.stderr.last(s.hush)
 	s.mu.Lock()
@@ -103,6 +104,8 @@ func (s *server) status() Status {
 	switch {
 	case now.closed:
 		one.State = "stopped"
+	case now.refused:
+		one.State = "refused"
 	case now.session != nil:
 		one.State, one.Revision = "ready", string(now.session.revision)
 		noise := &now.session.noise

@@ -19,12 +19,19 @@ type state struct {
 	since   time.Time     // of this state
 	starts  int
 	failure string // why the last run ended or did not come about
+	refused bool   // it is never started here
 	closed  bool
 }
 
 // supervise runs the program until ctx ends, and starts it again after pauses that grow.
 func (s *server) supervise(ctx context.Context) {
 	defer s.become(func(now *state) { now.closed = true })
+	if err := s.cell.Problem(); err != nil {
+		s.become(func(now *state) { now.refused, now.failure = true, err.Error() })
+		s.log.Error("an upstream server is not started", "reason", err)
+		<-ctx.Done()
+		return
+	}
 	for pause := s.time.first; ; pause = min(2*pause, s.time.longest) {
 		began := time.Now()
 		err := s.run(ctx)
@@ -82,7 +89,7 @@ func (s *server) connect(ctx context.Context) (_ *session, leave func(), err err
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := start(launch{s.config.Command, environment, s.home, &s.stderr})
+	p, err := start(launch{s.cell, environment, &s.stderr})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -175,10 +182,9 @@ func (s *server) list(ctx context.Context, session *session) error {
 	return nil
 }
 
-// environment is all that the program gets to see of ours, and what is configured for it. Secrets are read now.
+// environment is what is configured for the program. Secrets are read now.
 func (s *server) environment() ([]string, error) {
-	all := append(slices.Clone(s.environ), "HOME="+s.home)
-	var hidden, quiet []string
+	var all, hidden, quiet []string
 	for _, name := range slices.Sorted(maps.Keys(s.config.Env)) {
 		all = append(all, name+"="+s.config.Env[name])
 		quiet = append(quiet, worthHiding(s.config.Env[name], 4)...)

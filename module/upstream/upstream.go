@@ -3,16 +3,15 @@
 // program that the configuration file does not name, hand it more of our environment than PATH and LANG, send it bytes
 // that the gate did not check, or let a changed tool run under what was permitted for the one before.
 //
-// A server is another people's program and is not trusted. It is started at once, in a process group, folder and home of
-// its own, and started again with growing pauses when it ends; the group is killed whole. (A program that leaves its
-// group is not found again.) What it writes is taken line by line within bounds: a line that is too long, that is not
+// A server is another people's program and is not trusted. A program is confined by package sandbox, started at once, and
+// started again with growing pauses when it ends; its process group is killed whole, and it cannot leave that. What it writes is taken line by line within bounds: a line that is too long, that is not
 // JSON or that answers nobody is counted and dropped. Its instructions, its log and the _meta of its results go no further.
 //
 // The right to a tool is bound to the server, its command, the tool and a hash over the tool's definition. So a tool whose
 // description or schema changed is another tool, which nobody may call until it was permitted again.
 //
 // Goroutines: one supervises each server; each run of a program has four more, for its life, its input, its output and
-// its errors. All types are safe for concurrent use. Files: upstream.db, and work/upstream/SERVER/home for each server.
+// its errors. All types are safe for concurrent use. Files: upstream.db, and what package sandbox makes.
 //
 // Sources: MCP 2025-11-25 and 2026-07-28, chapters basic (lifecycle, transports/stdio, cancellation) and server/tools.
 package upstream
@@ -21,7 +20,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -66,22 +64,12 @@ func newUpstream(ctx context.Context, kit module.Kit, cfg Config, t timing) (*Up
 	if err != nil {
 		return nil, err
 	}
-	root, err := kit.Root()
-	if err != nil {
-		return nil, err
-	}
 	u := &Upstream{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Servers)) {
 		if err := cfg.Servers[name].check(kit, name); err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
-		home := filepath.Join(string(name), "home")
-		if cfg.Servers[name].URL == "" {
-			if err := root.MkdirAll(home, 0o700); err != nil {
-				return nil, fmt.Errorf("server %s: making its home: %w", name, err)
-			}
-		}
-		s, err := newServer(ctx, kit, rows{db}, name, cfg.Servers[name], filepath.Join(root.Name(), home), t)
+		s, err := newServer(ctx, kit, rows{db}, name, cfg.Servers[name], t)
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}

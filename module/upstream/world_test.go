@@ -46,7 +46,7 @@ func enter(t *testing.T, s scene) world {
 	if s.make == nil {
 		s.make = upstream.NewQuick
 	}
-	server := fmt.Sprintf("        command: [%q]\n        env:\n          %s: %q\n          PLAY_DIR: %q\n%s", s.exe, playing, s.mode, s.dir, s.env)
+	server := fmt.Sprintf("        command: [%q]\n        env:\n          %s: %q\n          PLAY_DIR: %q\n%s        sandbox: {write: [%q], user: same}\n", s.exe, playing, s.mode, s.dir, s.env, s.dir)
 	if s.url != "" {
 		server = fmt.Sprintf("        url: %q\n", s.url)
 	}

@@ -48,6 +48,7 @@ type commands struct {
 	BackupKey   backupKeyCommand   `cmd:"" name:"backup-key" help:"Make a key pair for backups."`
 	Restore     restoreCommand     `cmd:"" help:"Restore a backup into an empty data folder."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the databases to this version, or move them to PostgreSQL."`
+	Stdio       stdioCommand       `cmd:"" help:"Connect a client that speaks MCP over standard input and output."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	MCPFiles    filesCommand       `cmd:"" name:"mcp-files" hidden:"" help:"Serve a folder's text files over MCP, for the demo."`
 }

@@ -8,6 +8,7 @@
 //	NAME.db            one SQLite file for each module (none with PostgreSQL)
 //	keys/master.json   the master key: without it nothing sealed can be read
 //	keys/audit.json    the key that signs the heads of the log
+//	audit.checkpoint   the newest signed checkpoint of the log
 //	operator.key       proof for the operator's socket, made anew at each start
 //	operator.sock      the operator's socket, while serve runs
 //	work/NAME/         what a module writes besides
@@ -207,7 +208,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	}
 	a.Log, err = audit.New(ctx, kit("audit"), audit.Config{
 		Payload: int64(a.file.Audit.Payload), HeadFile: a.file.Audit.HeadFile, Sealer: v,
-		KeyFile: a.auditKey(), PerDay: gate.Money(a.file.Limits.BudgetPerDay),
+		KeyFile: a.auditKey(), Checkpoints: a.checkpoints(), PerDay: gate.Money(a.file.Limits.BudgetPerDay),
 	})
 	if err != nil {
 		return nil, parts, err
@@ -240,6 +241,15 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	}
 	all = append(a.people.Modules(), t, a.Log, v, kept, home)
 	return all, gate.Parts{Permissions: a.people, Tokens: t, Log: a.Log, Vault: v, Results: kept}, nil
+}
+
+// checkpoints are the files of the newest signed checkpoint: beside the database, and beside the second head.
+func (a *App) checkpoints() []string {
+	files := []string{filepath.Join(a.file.Data, "audit.checkpoint")}
+	if a.file.Audit.HeadFile != "" {
+		files = append(files, a.file.Audit.HeadFile+".checkpoint")
+	}
+	return files
 }
 
 // auditKey is the file of the key that signs the heads of the log.

@@ -176,7 +176,7 @@ func MoveToPostgres(ctx context.Context, c Config) (r MovedTo, err error) {
 	if err != nil {
 		return r, err
 	}
-	report, err := VerifyLog(ctx, a.file, "", a.log)
+	report, err := VerifyLog(ctx, a.file, Kept{}, a.log)
 	if err != nil {
 		return r, fmt.Errorf("verifying the log in PostgreSQL: %w", err)
 	}

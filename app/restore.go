@@ -165,7 +165,7 @@ func (s restore) run(ctx context.Context, opener backup.Opener) (r Restored, err
 	if r.Row, r.Revoked, err = s.wake(ctx, staged, r.Backup); err != nil {
 		return r, err
 	}
-	report, err := VerifyLog(ctx, staged.File, "", s.Log)
+	report, err := VerifyLog(ctx, staged.File, Kept{}, s.Log)
 	if err != nil {
 		return r, fmt.Errorf("verifying the log of the backup: %w", err)
 	}

@@ -22,17 +22,22 @@ type LogReport struct {
 	Sealed string `json:"payloads_not_opened,omitzero"` // why; empty: all were opened
 }
 
-// VerifyLog verifies the log of a data folder without its lock, while a server writes or while none runs. head is a signed
-// head that was kept elsewhere, or empty. Nothing is written. An error means that it could not be done. Where the vault is
+// Kept is what was kept elsewhere, by which a cut tail is found: whole texts, or empty.
+type Kept struct {
+	Head       string // a signed head
+	Checkpoint string // a signed checkpoint
+}
+
+// VerifyLog verifies the log of a data folder without its lock, while a server writes or while none runs. Nothing is written. An error means that it could not be done. Where the vault is
 // missing, as beside a copy that was taken for verifying, payloads stay sealed, and the report says so.
-func VerifyLog(ctx context.Context, file config.File, head string, log *slog.Logger) (r LogReport, err error) {
+func VerifyLog(ctx context.Context, file config.File, kept Kept, log *slog.Logger) (r LogReport, err error) {
 	data, err := filepath.Abs(file.Data)
 	if err != nil {
 		return r, fmt.Errorf("finding the data folder: %w", err)
 	}
 	file.Data = data
 	a := &App{file: file, log: log}
-	o := audit.VerifyOptions{Head: head, Log: log}
+	o := audit.VerifyOptions{Head: kept.Head, Checkpoint: kept.Checkpoint, Log: log}
 	if o.Source, err = a.source(); err != nil {
 		return r, err
 	}

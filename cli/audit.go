@@ -249,7 +249,8 @@ func (c *auditGetCommand) Run(r *run) error {
 }
 
 type auditVerifyCommand struct {
-	Head string `placeholder:"FILE" help:"A signed head of the log that was kept elsewhere: its file, its text, or - for standard input."`
+	Head       string `placeholder:"FILE" help:"A signed head of the log that was kept elsewhere: its file, its text, or - for standard input."`
+	Checkpoint string `placeholder:"FILE" help:"A signed checkpoint that was kept elsewhere, likewise: the log must extend it."`
 }
 
 // Run implements the command. It needs no lock and no server.
@@ -258,11 +259,17 @@ func (c *auditVerifyCommand) Run(r *run) error {
 	if err != nil {
 		return err
 	}
-	head, err := c.head(r.in)
-	if err != nil {
+	if c.Head == "-" && c.Checkpoint == "-" {
+		return wrong("only one of --head and --checkpoint can be read from standard input")
+	}
+	var kept app.Kept
+	if kept.Head, err = readKept(c.Head, r.in); err != nil {
 		return withHint(err, "a head is a file that audit.head_file in the configuration names, or its whole text")
 	}
-	report, err := app.VerifyLog(r.ctx, file, head, r.log(slog.LevelWarn))
+	if kept.Checkpoint, err = readKept(c.Checkpoint, r.in); err != nil {
+		return withHint(err, "a checkpoint is the file audit.checkpoint in the data folder, or its whole text")
+	}
+	report, err := app.VerifyLog(r.ctx, file, kept, r.log(slog.LevelWarn))
 	if err != nil {
 		return withHint(err, "name the data folder that holds the log with --data")
 	}
@@ -288,20 +295,20 @@ func (r *run) sayReport(report app.LogReport) error {
 	return r.say("%s", report.Vouches)
 }
 
-// maxHead bounds what is read as a head, in bytes.
+// maxHead bounds what is read as a head or a checkpoint, in bytes.
 const maxHead = 64 << 10
 
-// head reads the head that was kept elsewhere.
-func (c *auditVerifyCommand) head(in io.Reader) (string, error) {
+// readKept reads a head or a checkpoint that was kept elsewhere: what is named is its text, its file, or - for in.
+func readKept(named string, in io.Reader) (string, error) {
 	switch {
-	case c.Head == "" || strings.Contains(c.Head, "\n"):
-		return c.Head, nil
-	case c.Head == "-":
+	case named == "" || strings.Contains(named, "\n"):
+		return named, nil
+	case named == "-":
 		return readHead(in)
 	}
-	f, err := os.Open(c.Head)
+	f, err := os.Open(named)
 	if err != nil {
-		return "", fmt.Errorf("reading the head: %w", err)
+		return "", fmt.Errorf("reading what was kept elsewhere: %w", err)
 	}
 	text, err := readHead(f)
 	return text, errors.Join(err, f.Close())
@@ -310,13 +317,13 @@ func (c *auditVerifyCommand) head(in io.Reader) (string, error) {
 func readHead(from io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(from, maxHead+1))
 	if err != nil {
-		return "", fmt.Errorf("reading the head: %w", err)
+		return "", fmt.Errorf("reading what was kept elsewhere: %w", err)
 	}
 	if len(text) > maxHead {
-		return "", fmt.Errorf("reading the head: it has more than %d bytes", maxHead)
+		return "", fmt.Errorf("reading what was kept elsewhere: it has more than %d bytes", maxHead)
 	}
 	if len(text) == 0 {
-		return "", errors.New("reading the head: it is empty")
+		return "", errors.New("reading what was kept elsewhere: it is empty")
 	}
 	return string(text), nil
 }

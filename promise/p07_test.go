@@ -117,7 +117,7 @@ func TestPromise_P7_VerifyFindsIt(t *testing.T) {
 // verify is what gatehouse audit verify does.
 func verify(t *testing.T, dir, head string) app.LogReport {
 	t.Helper()
-	r, err := app.VerifyLog(context.Background(), config.Default(dir), head, nil)
+	r, err := app.VerifyLog(context.Background(), config.Default(dir), app.Kept{Head: head}, nil)
 	if err != nil {
 		t.Fatalf("verifying %s: %v", dir, err)
 	}

@@ -6,10 +6,10 @@
 //
 // What is written is described, with vectors, in docs/audit-format.md. A row has two parts: the row itself, which is
 // hashed and never changes, and its payload (arguments, result, reason, task, findings), which is sealed under the
-// person's key and to which the row commits. Heads are signed notes: https://c2sp.org/signed-note.
+// person's key and to which the row commits. Heads and checkpoints of a Merkle tree over the rows are signed notes: https://c2sp.org/signed-note.
 //
 // Files: the database of this module; [Config].KeyFile (mode 0600, the key that signs) and beside it the same name with
-// .pub; [Config].HeadFile.
+// .pub; [Config].HeadFile; [Config].Checkpoints.
 package audit
 
 import (
@@ -38,27 +38,30 @@ var migrations embed.FS
 
 // Config says what the log keeps and with what it seals and signs.
 type Config struct {
-	Payload  int64       // bytes of the arguments, and of the result, that are kept; zero: 16 KiB
-	HeadFile string      // a second place for the signed head, best on another machine's disk; empty: none
-	Sealer   gate.Sealer // seals payloads; required
-	PerDay   gate.Money  // what calls for one person may cost on one day, UTC; zero: not limited
-	KeyFile  string      // the key that signs heads, made at the first start; required
+	Payload  int64  // bytes of the arguments, and of the result, that are kept; zero: 16 KiB
+	HeadFile string // a second place for the signed head, best on another machine's disk; empty: none
+	// Checkpoints are the files that hold the newest signed checkpoint.
+	Checkpoints []string
+	Sealer      gate.Sealer // seals payloads; required
+	PerDay      gate.Money  // what calls for one person may cost on one day, UTC; zero: not limited
+	KeyFile     string      // the key that signs heads, made at the first start; required
 }
 
 const defaultPayload = 16 << 10
 
 // Module is the log: it implements [gate.Log], and offers the tools audit.*.
 type Module struct {
-	rows    rows
-	sealer  gate.Sealer
-	payload int64
-	log     *slog.Logger
-	uses    *uses
-	budgets *budgets
-	writer  *writer
-	signer  *signer
-	closing sync.Once
-	closed  error
+	rows         rows
+	sealer       gate.Sealer
+	payload      int64
+	log          *slog.Logger
+	uses         *uses
+	budgets      *budgets
+	writer       *writer
+	signer       *signer
+	checkpointer *checkpointer
+	closing      sync.Once
+	closed       error
 }
 
 var (
@@ -94,6 +97,11 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	}
 	m.signer = newSigner(m.rows, key, c.HeadFile, m.writer.last, kit.Log)
 	m.signer.begin() // so there is no row yet that was written without a signed head
+	m.checkpointer = newCheckpointer(m.rows, key, c.Checkpoints, m.writer.last, kit.Log)
+	if err := m.checkpointer.begin(ctx); err != nil {
+		m.writer.close()
+		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), m.signer.close())
+	}
 	return m, nil
 }
 
@@ -150,12 +158,12 @@ func (m *Module) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close writes what still waits and signs the last head. Calls that come later are outcome.Unavailable. The database is
+// Close writes what still waits and signs the last head and checkpoint. Calls that come later are outcome.Unavailable. The database is
 // closed by whoever made the kit.
 func (m *Module) Close() error {
 	m.closing.Do(func() {
 		m.writer.close()
-		m.closed = m.signer.close()
+		m.closed = errors.Join(m.signer.close(), m.checkpointer.close())
 	})
 	return m.closed
 }

@@ -27,6 +27,8 @@ type VerifyOptions struct {
 	// Head is the whole text of a signed head that was kept elsewhere. Empty: a tail that was cut together with the head in
 	// the database is not found.
 	Head string
+	// Checkpoint is the whole text of a signed checkpoint that was kept elsewhere: the log must extend it.
+	Checkpoint string
 	// PublicKey checks the signatures of heads: a verifier key, as [Module.PublicKey] gives it and [PublicKeyFile] holds it.
 	PublicKey string
 	Log       *slog.Logger // nil: slog.Default
@@ -70,7 +72,7 @@ func Verify(ctx context.Context, o VerifyOptions) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("opening the log: %w", err)
 	}
-	r, err := verification{db: db, rows: rows{db}, sealer: o.Sealer, kept: o.Head, public: o.PublicKey}.run(ctx)
+	r, err := verification{db: db, rows: rows{db}, sealer: o.Sealer, kept: o.Head, keptTree: o.Checkpoint, public: o.PublicKey}.run(ctx)
 	return r, errors.Join(err, db.Close())
 }
 
@@ -89,26 +91,30 @@ func openReadOnly(ctx context.Context, source store.Source, log *slog.Logger) (*
 }
 
 type verifyArgs struct {
-	Head string `json:"head,omitzero" jsonschema:"a signed head of the log that was kept elsewhere, the whole text"`
+	Head       string `json:"head,omitzero" jsonschema:"a signed head of the log that was kept elsewhere, the whole text"`
+	Checkpoint string `json:"checkpoint,omitzero" jsonschema:"a signed checkpoint of the log that was kept elsewhere, the whole text"`
 }
 
 func (m *Module) verify(ctx context.Context, _ gate.Permit, a verifyArgs) (Report, error) {
-	return verification{db: m.rows.db, rows: m.rows, sealer: m.sealer, kept: a.Head, public: m.PublicKey()}.run(ctx)
+	return verification{db: m.rows.db, rows: m.rows, sealer: m.sealer, kept: a.Head, keptTree: a.Checkpoint, public: m.PublicKey()}.run(ctx)
 }
 
 // verification is one walk.
 type verification struct {
-	db     *store.DB
-	rows   rows
-	sealer gate.Sealer
-	kept   string
-	public string
+	db       *store.DB
+	rows     rows
+	sealer   gate.Sealer
+	kept     string
+	keptTree string
+	public   string
 
 	report  Report
 	at      place // the last row that holds
 	heads   []check
 	counted map[gate.TokenID]*Count // from the rows, up to where counts are compared
-	summed  map[sumKey]*Sums        // likewise
+	tree    tree                    // over the rows
+	trees   []treeCheck
+	summed  map[sumKey]*Sums // likewise
 	moment  moment
 }
 
@@ -202,7 +208,7 @@ func (v *verification) begin(ctx context.Context) (err error) {
 	}
 	v.heads = append(v.heads, check{h, "the signed head"})
 	v.report.Signed = h.Rows
-	return nil
+	return v.beginTree(ctx)
 }
 
 // openHead checks the signature, where there is a key to do so.
@@ -297,7 +303,11 @@ func (v *verification) row(ctx context.Context, r rawRow) error {
 		tally(v.counted, &row, r.id.ID)
 		sumRow(v.summed, &row, r.id.ID)
 	}
-	return v.compareHeads()
+	v.tree.add(r.hash)
+	if err := v.compareHeads(); err != nil {
+		return err
+	}
+	return v.compareTrees()
 }
 
 // sameText refuses a body that says the same in other bytes: a row has one form.
@@ -354,6 +364,9 @@ func (v *verification) end(ctx context.Context) error {
 			return wrong("the tail is cut: %s says that there are %d rows up to %s, and the log ends with number %d, row %s",
 				h.whose, h.Rows, h.Last, v.at.n, orNone(v.at.id))
 		}
+	}
+	if err := v.endTrees(); err != nil {
+		return err
 	}
 	now, err := v.rows.head(ctx)
 	if err != nil {
@@ -449,9 +462,9 @@ func (v *verification) vouches() string {
 	case !v.report.OK:
 		return fmt.Sprintf("the rows 1 to %d are linked to each other; what comes after is not vouched for", v.at.n)
 	case v.report.Kept > 0 && v.public != "":
-		return fmt.Sprintf("nothing was changed or removed up to row %d, as the head that was kept elsewhere says; after it nothing was changed "+
+		return fmt.Sprintf("nothing was changed or removed up to row %d, as the head or checkpoint that was kept elsewhere says; after it nothing was changed "+
 			"by anyone who does not hold the signing key", v.report.Kept)
 	}
 	return "no row was changed or removed by anyone who could not write the database and sign heads; " +
-		"only a head that was kept elsewhere tells whether the tail was cut"
+		"only a head or a checkpoint that was kept elsewhere tells whether the tail was cut"
 }

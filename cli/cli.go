@@ -14,11 +14,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"gatehouse/config"
+	"gatehouse/connect"
 	"gatehouse/sandbox"
 )
 
@@ -49,6 +51,8 @@ type commands struct {
 	Restore     restoreCommand     `cmd:"" help:"Restore a backup into an empty data folder."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the databases to this version, or move them to PostgreSQL."`
 	Stdio       stdioCommand       `cmd:"" help:"Connect a client that speaks MCP over standard input and output."`
+	Connect     connectCommand     `cmd:"" help:"Show what to paste into a client to connect it."`
+	Completion  completionCommand  `cmd:"" help:"Print the completion script of a shell."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 	MCPFiles    filesCommand       `cmd:"" name:"mcp-files" hidden:"" help:"Serve a folder's text files over MCP, for the demo."`
 }
@@ -77,6 +81,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 		kong.Name("gatehouse"),
 		kong.Description("An AI agent gateway: every call of an agent passes one door."),
 		kong.Writers(out, errs),
+		kong.Vars{"clients": strings.Join(connect.IDs(), ", ")},
 		kong.Exit(func(int) { helped = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)

@@ -54,6 +54,8 @@ var onlyIn = []struct{ pkg, rooms, why string }{
 	{"database/sql", "store module/database", "a module's SQL goes through its own store handle"},
 	{"modernc.org/sqlite", "store module/database", "databases are opened in one place"},
 	{"github.com/jackc/pgx/v5/stdlib", "store", "databases are opened in one place"},
+	{"github.com/jackc/pgx/v5/pgconn", "store module/database", "databases are opened in one place"},
+	{"github.com/go-sql-driver/mysql", "module/database", "databases are opened in one place"},
 	{"encoding/gob", "", "input is strict JSON"},
 	{"filippo.io/age", "backup", "backups are encrypted in one place, and never written in the clear (P9)"},
 }

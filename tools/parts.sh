@@ -28,6 +28,8 @@ debian() {
 	# gcc without the C library's headers is of no use to the race detector.
 	[[ " ${want[*]-} " == *" gcc "* ]] && want+=(libc6-dev)
 	has_postgres || want+=(postgresql)
+	# The server's programs alone: the package mariadb-server would also start one.
+	[[ -x /usr/sbin/mariadbd ]] || command -v mariadbd >/dev/null || want+=(mariadb-server-core)
 	[[ ${#want[@]} == 0 ]] && return
 	if ((EUID != 0)); then
 		if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then

@@ -103,6 +103,9 @@ func newConnection(kit module.Kit, name string, cfg Connection) (connection, err
 	case "postgres":
 		c.dialect = "PostgreSQL"
 		c.engine, err = newPostgres(kit, name, cfg)
+	case "mysql":
+		c.dialect = "MySQL"
+		c.engine, err = newMySQL(kit, name, cfg)
 	default:
 		c.dialect = "SQLite"
 		c.engine, err = newSQLite(kit, name, cfg)

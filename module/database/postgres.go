@@ -24,7 +24,6 @@ import (
 // that may do such things is not served.
 type postgres struct {
 	*remote[*postgresConfig]
-	writable bool
 }
 
 // postgresConfig is what a DSN says.
@@ -41,7 +40,7 @@ func newPostgres(kit module.Kit, name string, cfg Connection) (*postgres, error)
 	if err != nil {
 		return nil, err
 	}
-	return &postgres{r, cfg.Writable}, nil
+	return &postgres{r}, nil
 }
 
 // close implements engine. A connection ends with its call.

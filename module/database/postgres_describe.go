@@ -83,7 +83,7 @@ func (t *Table) fillPostgres(ctx context.Context, conn *pgconn.PgConn, oid strin
 	}
 	r, err = run(ctx, conn, `SELECT a.attname, CASE WHEN pg_catalog.pg_table_is_visible(o.oid) THEN '' ELSE pg_catalog.quote_ident(n.nspname) || '.' END || pg_catalog.quote_ident(o.relname), b.attname
 		FROM pg_catalog.pg_constraint AS f JOIN pg_catalog.pg_class AS o ON o.oid = f.confrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = o.relnamespace
-		CROSS JOIN LATERAL pg_catalog.unnest(f.conkey, f.confkey) WITH ORDINALITY AS u(mine, theirs, place)
+		CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey)) WITH ORDINALITY AS u(mine, theirs, place)
 		JOIN pg_catalog.pg_attribute AS a ON (a.attrelid, a.attnum) = (f.conrelid, u.mine) JOIN pg_catalog.pg_attribute AS b ON (b.attrelid, b.attnum) = (f.confrelid, u.theirs)
 		WHERE f.contype = 'f' AND f.conrelid = $1::pg_catalog.oid ORDER BY f.conname, u.place`, id)
 	if err != nil {

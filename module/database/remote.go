@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"gatehouse/egress"
@@ -39,8 +40,10 @@ type remote[C any] struct {
 	warned atomic.Bool                 // the login was refused, and the log says so
 
 	mu   sync.Mutex  // guards what follows
-	dsn  secret.Text // that parsed was read from
+	dsn  secret.Text // that ours was read from
 	ours C
+
+	plainUntil time.Time // so long the login need not be asked about, where asking is dear
 }
 
 // newRemote reads the DSN once, so that what cannot be read does not start.
@@ -63,7 +66,7 @@ func (r *remote[C]) parsed() (C, error) {
 	}
 	ours, err := r.read(dsn.Reveal())
 	if err == nil {
-		r.dsn, r.ours = dsn, ours
+		r.dsn, r.ours, r.plainUntil = dsn, ours, time.Time{}
 	}
 	return ours, err
 }
@@ -104,7 +107,10 @@ func kind(err error) error {
 	var dns *net.DNSError
 	var timeout net.Error
 	var pg *pgconn.PgError
+	var my *mysql.MySQLError
 	switch {
+	case errors.As(err, &my):
+		return fmt.Errorf("the server answered %d", my.Number)
 	case errors.As(err, &pg):
 		return errors.New("the server answered " + pg.Code) // see PostgreSQL's documentation, Appendix A
 	case errors.As(err, &no):
@@ -171,4 +177,12 @@ func (l *line) dial(ctx context.Context, network, address string) (net.Conn, err
 	defer l.mu.Unlock()
 	l.open, l.to = conn, to
 	return conn, nil
+}
+
+// again dials the very server that was reached.
+func (l *line) again(ctx context.Context) (net.Conn, error) {
+	l.mu.Lock()
+	open, to := l.open, l.to
+	l.mu.Unlock()
+	return l.egress.Redial(ctx, to, open)
 }

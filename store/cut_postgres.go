@@ -85,7 +85,7 @@ func (m *postgresMoment) copy(ctx context.Context, name, to string) (err error) 
 	}
 	db := sql.OpenDB(newConnector(dsnMigrate(draft), nil))
 	db.SetMaxOpenConns(1)
-	err = m.fill(ctx, name, db)
+	err = m.fill(ctx, schema, db)
 	if err := errors.Join(translate(ctx, err), db.Close()); err != nil {
 		return err
 	}
@@ -123,11 +123,13 @@ func (m *postgresMoment) current(ctx context.Context, s Schema) error {
 type txConn struct{ *sql.Tx }
 
 // fill moves every row of a schema into a SQLite file that holds its empty tables.
-func (m *postgresMoment) fill(ctx context.Context, name string, db *sql.DB) error {
+func (m *postgresMoment) fill(ctx context.Context, s Schema, db *sql.DB) error {
+	name := s.Name
 	from, err := readTables(ctx, m.tx, tablesPostgres, name)
 	if err != nil {
 		return err
 	}
+	from = s.moves(from)
 	into, err := readTables(ctx, db, tablesSQLite)
 	if err != nil {
 		return err

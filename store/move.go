@@ -107,7 +107,7 @@ func moveOne(ctx context.Context, dir string, conn *sql.Conn, s Schema) (int64, 
 	if err := readRefers(ctx, conn, s.Name, into); err != nil {
 		return 0, err
 	}
-	order, err := filling(into)
+	order, err := filling(s.moves(into))
 	if err != nil {
 		return 0, err
 	}
@@ -127,6 +127,11 @@ func moveOne(ctx context.Context, dir string, conn *sql.Conn, s Schema) (int64, 
 			return 0, fmt.Errorf("%s: %w", filepath.Base(file), err)
 		}
 		moved += n
+	}
+	for _, text := range s.Settle {
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			return 0, fmt.Errorf("settling what only PostgreSQL keeps: %w", err)
+		}
 	}
 	return moved, nil
 }

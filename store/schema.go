@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Schema is what is known of one module's database without opening it: what backups, moves and migrations need.
@@ -14,6 +15,24 @@ type Schema struct {
 	Name       string   // as in [Config]
 	Migrations fs.FS    // as in [Config]
 	AppendOnly []string // as in [Config]
+
+	// Shared are the tables, and columns as table.column, that only PostgreSQL has: what processes tell each other there. They
+	// say nothing of another moment or another place, so they are in no backup and are not moved.
+	Shared []string
+	// Settle are statements on PostgreSQL that work out what is in Shared and not empty by itself, after rows were moved in.
+	Settle []string
+}
+
+// moves takes the tables and columns out that are not moved.
+func (s Schema) moves(all map[string]*table) map[string]*table {
+	for name, t := range all {
+		if slices.Contains(s.Shared, name) {
+			delete(all, name)
+			continue
+		}
+		t.columns = slices.DeleteFunc(t.columns, func(column string) bool { return slices.Contains(s.Shared, name+"."+column) })
+	}
+	return all
 }
 
 // Status is how far a database was migrated.

@@ -82,7 +82,7 @@ func archive(t *testing.T, c app.Config, keys bool) (file, key string) {
 
 func holds(t *testing.T, c app.Config, atLeast int64) {
 	t.Helper()
-	report, err := app.VerifyLog(t.Context(), c.File, "", c.Log)
+	report, err := app.VerifyLog(t.Context(), c.File, app.Kept{}, c.Log)
 	if err != nil || !report.OK || report.Rows < atLeast || report.Sealed != "" {
 		t.Errorf("the log: %+v %v", report, err)
 	}

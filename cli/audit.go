@@ -23,6 +23,7 @@ type auditCommand struct {
 	Tail   auditTailCommand   `cmd:"" help:"Follow the log while the server writes it."`
 	Get    auditGetCommand    `cmd:"" help:"Show one row whole."`
 	Sums   auditSumsCommand   `cmd:"" help:"Sum up calls, cost, bytes and time by day, person, agent and tool."`
+	Export auditExportCommand `cmd:"" help:"Print rows of the log, without payloads, for other programs."`
 	Verify auditVerifyCommand `cmd:"" help:"Recompute the whole log and name the first row that does not hold."`
 }
 

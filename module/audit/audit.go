@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ var (
 	getKey    = gate.NewKey("audit/get")
 	verifyKey = gate.NewKey("audit/verify")
 	sumsKey   = gate.NewKey("audit/sums")
+	exportKey = gate.NewKey("audit/export")
 )
 
 //go:embed sqlite postgres
@@ -56,6 +58,7 @@ type Module struct {
 	payload      int64
 	log          *slog.Logger
 	uses         *uses
+	work         *os.Root // holds exports until they are fetched
 	budgets      *budgets
 	writer       *writer
 	signer       *signer
@@ -83,6 +86,9 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 		return nil, err
 	}
 	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, log: kit.Log, uses: newUses(), budgets: newBudgets(c.PerDay)}
+	if m.work, err = kit.Root(); err != nil {
+		return nil, err
+	}
 	end, err := m.rows.last(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: reading the last row: %w", err)
@@ -133,6 +139,11 @@ func (m *Module) Tools() []gate.Tool {
 				"or everybody's for those who keep the house.",
 			Effect: gate.Reads,
 		}, m.sums),
+		gate.AccessControlled("export", exportKey, gate.Spec{
+			Title:       "Export the log",
+			Description: "Writes rows of the audit log, without payloads, into a file in the data folder, for the operator's command.",
+			Effect:      gate.Writes, Trusted: true, Who: gate.Persons, Deadline: 30 * time.Minute,
+		}, m.export),
 	}
 }
 

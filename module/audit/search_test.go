@@ -52,7 +52,7 @@ func (d *door) token(id gate.TokenID, person gate.PersonID, above ...gate.TokenI
 	return d.narrow(allTools, id, person, above...)
 }
 
-var allTools = []gate.ToolName{"audit.search", "audit.get", "audit.verify", "audit.sums", "note.write", "note.read"}
+var allTools = []gate.ToolName{"audit.search", "audit.get", "audit.verify", "audit.sums", "audit.export", "note.write", "note.read"}
 
 // narrow is a new token that may do less than those above it.
 func (d *door) narrow(tools []gate.ToolName, id gate.TokenID, person gate.PersonID, above ...gate.TokenID) gate.Caller {

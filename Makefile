@@ -7,7 +7,7 @@ BIN := build/bin
 FUZZTIME ?= 15s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test short race cross fuzz bench mutants lint fmt demo parts clean
+.PHONY: help build check test short race cross fuzz bench mutants lint fmt demo parts release clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -52,6 +52,9 @@ demo: ## a throwaway gateway and a tour of real calls; it stays up until interru
 
 parts: ## install what the tests need: Debian packages (as root or with sudo), npm packages, Go tools
 	@bash tools/parts.sh
+
+release: ## static binaries and Debian packages for Linux, into build/release
+	@bash tools/release.sh
 
 clean: ## remove what was built here
 	rm -rf build

@@ -44,6 +44,7 @@ var rooms = map[string]string{
 	"cli":               "app bridge config connect gate outcome secret demo sandbox",
 	"demo":              "app connect config gate outcome canon egress wire",
 	"main":              "cli",
+	"packaging":         "*",
 	"promise":           "*",
 	"bench":             "*",
 	"tools/mutants":     "",

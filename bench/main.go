@@ -3,6 +3,7 @@
 // carries a sub-token, passes permission, schema and guards, and its row is durable before it is answered.
 //
 //	go run ./bench [-seconds 1] [-rounds 3] [-profile FILE]
+//	go run ./bench -idle 10000
 //
 // The parts run as processes of their own (this program, started with a part's name), so that the CPU of each is its own.
 // All of them listen on loopback and end with the program.
@@ -20,7 +21,7 @@ import (
 )
 
 func main() {
-	parts := map[string]func() error{"sdk": serveSDK, "bare": serveBare, "proxy": serveProxy, "gate": serveGate}
+	parts := map[string]func() error{"sdk": serveSDK, "bare": serveBare, "proxy": serveProxy, "gate": serveGate, "hold": hold}
 	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
 		if err := parts[os.Args[1]](); err != nil {
 			fmt.Fprintln(os.Stderr, os.Args[1]+":", err)
@@ -31,9 +32,17 @@ func main() {
 	seconds := flag.Float64("seconds", 1, "how long each measurement takes")
 	rounds := flag.Int("rounds", 3, "how often each is repeated; the table shows the median")
 	profile := flag.String("profile", "", "write a CPU profile of the gate to this file")
+	idle := flag.Int("idle", 0, "measure so many idle sessions of each kind instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *idle > 0 {
+		if err := measureIdle(ctx, *idle); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx, time.Duration(*seconds*float64(time.Second)), *rounds, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

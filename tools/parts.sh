@@ -22,7 +22,7 @@ has_postgres() {
 debian() {
 	local want=() as_root=()
 	local pair
-	for pair in curl:curl strace:strace ip:iproute2 unshare:util-linux python3:python3 gcc:gcc git:git npm:npm zsh:zsh fish:fish; do
+	for pair in curl:curl strace:strace ip:iproute2 unshare:util-linux python3:python3 gcc:gcc git:git npm:npm zsh:zsh fish:fish chromium:chromium; do
 		command -v "${pair%%:*}" >/dev/null || want+=("${pair##*:}")
 	done
 	# gcc without the C library's headers is of no use to the race detector.

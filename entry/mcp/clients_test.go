@@ -172,7 +172,7 @@ func TestForeignClients(t *testing.T) {
 	}
 	url := serve(t, h)
 	clients := []string{
-		"inspector legacy", "inspector auto", "inspector modern", "sdk", "client default", "client auto", "client pin", "ai-sdk", "mcp-remote",
+		"inspector legacy", "inspector auto", "inspector modern", "sdk", "sdk websocket", "client default", "client auto", "client pin", "ai-sdk", "mcp-remote",
 		"gatehouse stdio", "go-sdk 2025-11-25", "go-sdk 2026-07-28",
 	}
 	var mu sync.Mutex

@@ -100,6 +100,15 @@ const kinds = {
     const { StreamableHTTPClientTransport } = await load('@modelcontextprotocol/sdk/dist/esm/client/streamableHttp.js')
     return sdk(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: authorization } }))
   },
+  'sdk websocket': async () => {
+    const { WebSocketClientTransport } = await load('@modelcontextprotocol/sdk/dist/esm/client/websocket.js')
+    // Like a page in a browser this client can set no header: the token is a second subprotocol.
+    const Plain = globalThis.WebSocket
+    globalThis.WebSocket = class extends Plain {
+      constructor (address, protocol) { super(address, [protocol, `bearer.${token}`]) }
+    }
+    return sdk(new WebSocketClientTransport(new URL(url.replace(/^http/, 'ws').replace(/mcp$/, 'ws'))))
+  },
   'client default': () => next({}),
   'client auto': () => next({ versionNegotiation: { mode: 'auto' } }),
   'client pin': () => next({ versionNegotiation: { mode: { pin: '2026-07-28' } } }),

@@ -149,8 +149,17 @@ type tab struct {
 
 func startBrowser(t *testing.T, program, extension string) *browser {
 	t.Helper()
-	profile := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0",
+	profile, err := os.MkdirTemp("", "gatehouse-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Its children may still write for a moment.
+		for end := time.Now().Add(10 * time.Second); os.RemoveAll(profile) != nil && time.Now().Before(end); {
+			<-time.After(50 * time.Millisecond)
+		}
+	})
+	cmd := exec.CommandContext(context.Background(), program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0",
 		"--disable-background-networking", "--disable-component-update", "--user-data-dir="+profile, "--disable-extensions-except="+extension,
 		"--load-extension="+extension, "about:blank")
 	cmd.Env = append(os.Environ(), "HOME="+profile)

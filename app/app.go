@@ -108,6 +108,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			err = errors.Join(err, a.Close())
 		}
 	}()
+	if err := harden(); err != nil {
+		return nil, err
+	}
 	data, err := filepath.Abs(c.File.Data)
 	if err != nil {
 		return nil, fmt.Errorf("finding the data folder: %w", err)

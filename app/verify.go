@@ -31,6 +31,9 @@ type Kept struct {
 // VerifyLog verifies the log of a data folder without its lock, while a server writes or while none runs. Nothing is written. An error means that it could not be done. Where the vault is
 // missing, as beside a copy that was taken for verifying, payloads stay sealed, and the report says so.
 func VerifyLog(ctx context.Context, file config.File, kept Kept, log *slog.Logger) (r LogReport, err error) {
+	if err := harden(); err != nil {
+		return r, err
+	}
 	data, err := filepath.Abs(file.Data)
 	if err != nil {
 		return r, fmt.Errorf("finding the data folder: %w", err)

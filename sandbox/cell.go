@@ -95,11 +95,12 @@ func (c *Cell) String() string {
 	case c.problem != nil:
 		return c.problem.Error()
 	}
-	words := []string{fmt.Sprintf("landlock %d", Supported().Landlock), "seccomp", "network " + string(c.network())}
+	support := Supported()
+	words := []string{fmt.Sprintf("landlock %d", support.Landlock), "seccomp", "network " + string(c.network())}
 	if c.rules.Unix {
 		words = append(words, "unix sockets")
 	}
-	return strings.Join(append(words, c.account.String()), ", ")
+	return strings.Join(append(append(words, c.account.String()), support.Gaps...), ", ")
 }
 
 func (c *Cell) network() Network {

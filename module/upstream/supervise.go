@@ -32,6 +32,9 @@ func (s *server) supervise(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
+	if s.cell != nil {
+		s.log.Info("an upstream server is started", "sandbox", s.cell.String())
+	}
 	for pause := s.time.first; ; pause = min(2*pause, s.time.longest) {
 		began := time.Now()
 		err := s.run(ctx)

@@ -91,6 +91,7 @@ type App struct {
 	databases []*store.DB
 	backingUp sync.Mutex // held by the one backup that runs
 	jobs      []gate.Job
+	examined  []gate.Examined
 	closers   []func() error // what Close does, in reverse order
 	running   sync.WaitGroup // jobs
 	stop      context.CancelFunc
@@ -184,6 +185,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		if s, ok := m.(gate.Scheduled); ok {
 			a.jobs = append(a.jobs, s.Jobs()...)
 		}
+		if e, ok := m.(gate.Examined); ok {
+			a.examined = append(a.examined, e)
+		}
 	}
 	return a, nil
 }
@@ -236,7 +240,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 		return nil, parts, err
 	}
 	home, err := house.New(ctx, kit("house"), house.Config{
-		Version: a.version, Storage: a.storage(), Ready: a.Ready, Running: a.calls, Metrics: a.figures.Text, CertEnd: a.certEnd(),
+		Version: a.version, Storage: a.storage(), Ready: a.Ready, Running: a.calls, Metrics: a.figures.Text, CertEnd: a.certEnd(), Examine: a.examine,
 		Backup: a.backup, Revoke: t.RevokeAll, Folder: a.file.Backup.Folder, Recipients: a.file.Backup.Recipients,
 	})
 	if err != nil {
@@ -332,6 +336,17 @@ func (a *App) measure(out *egress.Egress, offline bool) (err error) {
 		return nil
 	})
 	return nil
+}
+
+// examine asks all modules that have something behind them how that does, side by side.
+func (a *App) examine(ctx context.Context) (all []gate.Checkup) {
+	found := make([][]gate.Checkup, len(a.examined))
+	var asked sync.WaitGroup
+	for i, m := range a.examined {
+		asked.Go(func() { found[i] = m.Examine(ctx) })
+	}
+	asked.Wait()
+	return slices.Concat(found...)
 }
 
 // calls is the number of calls under way. There is no gate yet while the modules are made.

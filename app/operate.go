@@ -50,6 +50,15 @@ func Attach(ctx context.Context, c Config) (*Operator, error) {
 	})
 }
 
+// Inspect is Operate for whoever wants to see everything at work: with no server running, all that the configuration names
+// is started in this process until Close.
+func Inspect(ctx context.Context, c Config) (*Operator, error) {
+	return operate(ctx, c, func(ctx context.Context, c Config) (*Operator, error) {
+		c.Offline = false
+		return offline(ctx, c)
+	})
+}
+
 // operate finds the server. alone is called when there is none, nor one that starts.
 func operate(ctx context.Context, c Config, alone func(context.Context, Config) (*Operator, error)) (*Operator, error) {
 	data, err := filepath.Abs(c.File.Data)

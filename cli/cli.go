@@ -44,6 +44,8 @@ type commands struct {
 	Permissions permissionsCommand `cmd:"" help:"Show what a person may do."`
 	Token       tokenCommand       `cmd:"" help:"Issue, list and revoke agents' tokens."`
 	Audit       auditCommand       `cmd:"" help:"Search, follow, read and verify the log."`
+	Servers     serversCommand     `cmd:"" help:"Show MCP servers, and accept changed tools of theirs."`
+	Doctor      doctorCommand      `cmd:"" help:"Check the configuration and every system behind the gateway."`
 	Status      statusCommand      `cmd:"" help:"Say whether the gateway can take calls."`
 	Metrics     metricsCommand     `cmd:"" help:"Print the figures of the gateway, as Prometheus reads them."`
 	Backup      backupCommand      `cmd:"" help:"Write an encrypted backup of everything, while the gateway runs or not."`

@@ -20,9 +20,9 @@ var operatorMay = map[ToolName]bool{
 	"permissions.get": true, "permissions.set": true, "permissions.tools": true,
 	"tokens.issue": true, "tokens.list": true, "tokens.revoke": true,
 	"audit.search": true, "audit.get": true, "audit.verify": true, "audit.sums": true, "audit.export": true,
-	"servers.list": true, "servers.review": true,
+	"servers.list": true, "servers.review": true, "servers.accept": true,
 	"vault.status": true,
-	"house.status": true, "house.metrics": true, "house.backup": true,
+	"house.status": true, "house.doctor": true, "house.metrics": true, "house.backup": true,
 }
 
 // ownAffairs need no grant and no scope: they reach nothing but what belongs to the caller's own root token, which their

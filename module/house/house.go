@@ -17,6 +17,7 @@ import (
 
 var (
 	statusKey   = gate.NewKey("house/status")
+	doctorKey   = gate.NewKey("house/doctor")
 	metricsKey  = gate.NewKey("house/metrics")
 	backupKey   = gate.NewKey("house/backup")
 	restoredKey = gate.NewKey("house/restored")
@@ -31,6 +32,8 @@ type Config struct {
 	Metrics func() (string, error)      // as Prometheus reads them
 	CertEnd func() time.Time            // when the certificate of TLS ends; nil: there is none
 
+	Examine func(context.Context) []gate.Checkup // how the systems behind the modules do
+
 	Backup     func(context.Context, Order) (Report, error) // makes a backup as ordered
 	Revoke     func(context.Context) (int64, error)         // ends all tokens and says how many
 	Folder     string                                       // where backups of persons go, absolute; empty: only the operator makes backups
@@ -40,7 +43,7 @@ type Config struct {
 // backupTime is how long a backup may take.
 const backupTime = 6 * time.Hour
 
-// Module offers house.status, house.metrics, house.backup and, for jobs, house.restored. It is safe for concurrent use.
+// Module offers house.status, house.doctor, house.metrics, house.backup and, for jobs, house.restored. It is safe for concurrent use.
 type Module struct {
 	config Config
 	began  time.Time
@@ -64,6 +67,12 @@ func (m *Module) Tools() []gate.Tool {
 			Description: "Says which gatehouse runs, since when, and whether it can take calls or why not.",
 			Effect:      gate.Reads, Trusted: true, Who: gate.Persons,
 		}, m.status),
+		gate.AccessControlled("doctor", doctorKey, gate.Spec{
+			Title: "Examine the gateway",
+			Description: "Looks whether each system behind the gateway answers: databases connect, MCP servers start and list their tools. " +
+				"Says what is down and why, and proposes how to classify tools of which the configuration says nothing.",
+			Effect: gate.Reads, Who: gate.Persons, Deadline: examination,
+		}, m.doctor),
 		gate.AccessControlled("metrics", metricsKey, gate.Spec{
 			Title:       "Figures of the gateway",
 			Description: "Gives the figures of the process in the text format of Prometheus.",

@@ -81,10 +81,50 @@ func (b *book) accept(ctx context.Context, d definition) error {
 	return b.write(ctx, func(known map[string]row) map[string]row {
 		next := maps.Clone(known)
 		r := next[d.remote]
-		r.name, r.accepted = d.remote, d.value.String()
+		r.name, r.accepted, r.rights = d.remote, d.value.String(), ""
 		next[d.remote] = r
 		return next
 	})
+}
+
+// adopt keeps that a person accepted a definition in the place of the one before it: the rights given for that one hold
+// on. It is outcome.Conflict where there is none before it.
+func (b *book) adopt(ctx context.Context, d definition) error {
+	var refusal error
+	err := b.write(ctx, func(known map[string]row) map[string]row {
+		next := maps.Clone(known)
+		r := next[d.remote]
+		before, err := canon.ParseObject([]byte(r.accepted))
+		if r.accepted == "" || err != nil {
+			refusal = outcome.Conflict.Because("no call of this tool was let through yet, so there are no rights to carry over: permit it instead")
+			return known
+		}
+		refusal = nil
+		if before == d.value {
+			return known // somebody accepted it already, or permitted it anew and called it
+		}
+		if r.rights == "" {
+			r.rights = before.Digest().String()
+		}
+		r.accepted = d.value.String()
+		next[d.remote] = r
+		return next
+	})
+	return errors.Join(refusal, err)
+}
+
+// rights names the definition for which the rights to a definition are given: itself, unless a person accepted it in the
+// place of another.
+func (b *book) rights(d definition) string {
+	if b == nil {
+		return d.hash()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.known[d.remote]; r.rights != "" && r.accepted == d.value.String() {
+		return r.rights
+	}
+	return d.hash()
 }
 
 // write brings the table to what change makes of it. Another process that wrote in between is heard first.
@@ -133,7 +173,7 @@ func (b *book) put(ctx context.Context, tx *store.Tx, r row) (_ row, err error) 
 	case r.id == 0:
 		r.id, err = b.rows.add(ctx, tx, b.server, b.identity, r)
 		r.version = 1
-	case before.definition != r.definition || before.accepted != r.accepted:
+	case before.definition != r.definition || before.accepted != r.accepted, before.rights != r.rights:
 		err = b.rows.change(ctx, tx, b.identity, r)
 		r.version++
 	}

@@ -44,6 +44,7 @@ type server struct {
 type offered struct {
 	definition
 	tool    gate.Tool
+	rights  string             // names the definition for which the rights to it were given
 	headers []wire.ParamHeader // what requests repeat of the arguments, over HTTP
 }
 
@@ -121,14 +122,19 @@ func (s *server) offer(definitions []definition, out []left) (changed bool) {
 	slices.SortFunc(out, func(a, b left) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.reason, b.reason)) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed = !maps.EqualFunc(s.tools, tools, func(a, b *offered) bool { return a.value == b.value })
+	changed = !maps.EqualFunc(s.tools, tools, (*offered).same)
 	for remote, o := range tools {
-		if before := s.tools[remote]; before != nil && before.value == o.value {
+		if before := s.tools[remote]; before != nil && before.same(o) {
 			tools[remote] = before
 		}
 	}
 	s.tools, s.left = tools, out
 	return changed
+}
+
+// same reports whether two are one tool under one right.
+func (o *offered) same(other *offered) bool {
+	return o.value == other.value && o.rights == other.rights
 }
 
 // make makes the tool of a definition. Whatever a foreign server wrote must end in an error here, not in a panic.
@@ -149,7 +155,8 @@ func (s *server) make(name string, d definition) (o *offered, err error) {
 			return nil, fmt.Errorf("its inputSchema: %w", err)
 		}
 	}
-	key := gate.KeyFor(string(s.name), d.remote, s.identity+":"+d.hash())
+	o.rights = s.book.rights(d)
+	key := gate.KeyFor(string(s.name), d.remote, s.identity+":"+o.rights)
 	o.tool = gate.AccessControlled(name, key, spec, func(ctx context.Context, p gate.Permit, args gate.Raw) (gate.Content, error) {
 		return s.call(ctx, p, o, args)
 	})

@@ -15,6 +15,7 @@ import (
 var (
 	listKey   = gate.NewKey("servers/list")
 	reviewKey = gate.NewKey("servers/review")
+	acceptKey = gate.NewKey("servers/accept")
 )
 
 // overview is the module servers.
@@ -32,8 +33,12 @@ func (o overview) Tools() []gate.Tool {
 		}, o.list),
 		gate.AccessControlled("review", reviewKey, gate.Spec{
 			Title: "Review an upstream server's tools", Effect: gate.Reads,
-			Description: "Shows what a server says of its tools now, and what it said of each when a call of it was last let through. A tool whose definition changed cannot be called until it was permitted again.",
+			Description: "Shows what a server says of its tools now, and what it said of each when a call of it was last let through. A tool whose definition changed cannot be called until it was accepted with servers.accept or permitted again.",
 		}, o.review),
+		gate.AccessControlled("accept", acceptKey, gate.Spec{
+			Title: "Accept a changed tool of an upstream server", Effect: gate.Writes, Who: gate.Persons, Trusted: true,
+			Description: "Lets those who were permitted a tool call it with its changed definition, as servers.review shows it. Read the difference first: descriptions are instructions to agents.",
+		}, o.accept),
 	}
 }
 
@@ -137,8 +142,11 @@ type Reviewed struct {
 	Tool   gate.ToolName `json:"tool"`
 	State  string        `json:"state"` // same, changed, added (no call was let through yet) or gone
 	Effect string        `json:"effect,omitzero"`
-	Now    canon.Value   `json:"now,omitzero"`    // what the server says of it
-	Before canon.Value   `json:"before,omitzero"` // what it said when a call was last let through, if that is something else
+	// Definition names what the server says of it now; servers.accept takes it.
+	Definition string      `json:"definition,omitzero"`
+	Now        canon.Value `json:"now,omitzero"`    // what the server says of it
+	Before     canon.Value `json:"before,omitzero"` // what it said when a call was last let through, if that is something else
+	Changes    []Change    `json:"changes,omitzero"`
 }
 
 // maxReview is how much of definitions one review shows.
@@ -171,7 +179,7 @@ func (o overview) review(_ context.Context, _ gate.Permit, a reviewArgs) (Review
 			continue
 		}
 		if room -= one.Now.Len() + one.Before.Len(); room < 0 {
-			one.Now, one.Before, all.Cut = canon.Value{}, canon.Value{}, true
+			one.Now, one.Before, one.Changes, all.Cut = canon.Value{}, canon.Value{}, nil, true
 		}
 		all.Tools = append(all.Tools, one)
 	}
@@ -191,14 +199,14 @@ func (s *server) reviewed(remote string, now *offered, accepted string) Reviewed
 		}
 		return one
 	}
-	one.Now, one.Effect = now.value, s.config.tool(remote).Effect.String()
+	one.Now, one.Definition, one.Effect = now.value, now.hash(), s.config.tool(remote).Effect.String()
 	switch before {
 	case canon.Value{}:
 		one.State = "added"
 	case now.value:
 		one.State = "same"
 	default:
-		one.State, one.Before = "changed", before
+		one.State, one.Before, one.Changes = "changed", before, difference(before, now.value)
 	}
 	return one
 }

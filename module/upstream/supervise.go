@@ -156,6 +156,14 @@ func (s *server) listAgain(ctx context.Context, session *session, within time.Du
 	return s.list(ctx, session)
 }
 
+// tell has the gate list the tools again.
+func (s *server) tell() {
+	select {
+	case s.changes <- struct{}{}:
+	default: // one is waiting already, and says the same
+	}
+}
+
 // list reads the tools, offers them, and keeps them for the next start.
 func (s *server) list(ctx context.Context, session *session) error {
 	definitions, out, err := session.list(ctx, s.hide)
@@ -164,10 +172,7 @@ func (s *server) list(ctx context.Context, session *session) error {
 	}
 	definitions, out = s.withoutSecrets(definitions, out)
 	if s.offer(definitions, out) {
-		select {
-		case s.changes <- struct{}{}:
-		default: // one is waiting already, and says the same
-		}
+		s.tell()
 	}
 	s.mu.Lock()
 	out = s.left

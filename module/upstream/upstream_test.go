@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"gatehouse/gate"
+	"gatehouse/module/upstream"
 	"gatehouse/outcome"
 )
 
@@ -256,5 +258,83 @@ func TestHeavyLists(t *testing.T) {
 	}
 	if got := len(w.noted("lists")); got != 2 {
 		t.Errorf("%d pages were asked for, want 2: what comes then is not wanted", got)
+	}
+}
+
+// TestAcceptedDefinition: what a person accepted is called under the rights that were there, also after a restart; what
+// comes after it is not, and nobody accepts what they have not seen.
+func TestAcceptedDefinition(t *testing.T) {
+	t.Parallel()
+	dir, data := t.TempDir(), t.TempDir()
+	say := func(s string) {
+		if err := os.WriteFile(filepath.Join(dir, "description"), []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("one")
+	w := enter(t, scene{mode: "changing", dir: dir, data: data, lines: classified}).ready()
+	ann, bob := w.Person("ann", "far.do", "far.look"), w.Person("bob", "far.look")
+	accept := func(definition string) gate.Outcome {
+		return w.TryOperate("servers.accept", map[string]any{"server": "far", "definition": definition})
+	}
+	change := func(to string) upstream.Reviewed {
+		t.Helper()
+		say(to)
+		ann.MustCall("far.look", `{}`) // the server says that its tools changed
+		w.until("the change is seen", func() bool {
+			r := w.review("do").Tools[0]
+			return strings.Contains(r.Now.String(), to)
+		})
+		w.until("the gate refuses it", func() bool { return ann.Call("far.do", `{}`).Code == outcome.NotAllowed })
+		return w.review("do").Tools[0]
+	}
+	first := w.review("do").Tools[0]
+	two := change("two")
+	if o := accept(two.Definition); o.Code != outcome.Conflict || !strings.Contains(o.Reason, "permit it instead") {
+		t.Errorf("accepting what nobody used before: %s (%s)", o.Code, o.Reason)
+	}
+	ann.Grant(map[string]string{"far.do": "allow"})
+	ann.MustCall("far.do", `{}`)
+	three := change("three")
+	if len(three.Changes) != 1 || three.Changes[0].Pointer != "/description" || three.Changes[0].Before.String() != `"two"` || three.Changes[0].Now.String() != `"three"` {
+		t.Errorf("changes %+v", three.Changes)
+	}
+	for _, definition := range []string{first.Definition, two.Definition, "", "x"} {
+		if o := accept(definition); o.Code != outcome.Conflict {
+			t.Errorf("accepting %q: %s (%s)", definition, o.Code, o.Reason)
+		}
+	}
+	if o := ann.Call("servers.accept", `{"server":"far","definition":"`+three.Definition+`"}`); o.Code != outcome.NotAllowed {
+		t.Errorf("an agent accepts: %s", o.Code)
+	}
+	if o := ann.Call("far.do", `{}`); o.Code != outcome.NotAllowed {
+		t.Errorf("before it is accepted: %s", o.Code)
+	}
+	works := func() {
+		t.Helper()
+		w.until("the accepted tool works", func() bool { return ann.Call("far.do", `{}`).Code == outcome.OK })
+		if o := bob.Call("far.do", `{}`); o.Code != outcome.NotAllowed {
+			t.Errorf("who was not permitted: %s", o.Code)
+		}
+		if s := w.review("do").Tools[0].State; s != "same" {
+			t.Errorf("review says %s", s)
+		}
+	}
+	for range 2 {
+		if o := accept(three.Definition); o.Code != outcome.OK {
+			t.Errorf("accepting: %s (%s)", o.Code, o.Reason)
+		}
+		works()
+	}
+	w.Restart()
+	w.ready()
+	works()
+	four := change("four")
+	if o := accept(four.Definition); o.Code != outcome.OK {
+		t.Errorf("accepting once more: %s (%s)", o.Code, o.Reason)
+	}
+	works()
+	if o := w.TryOperate("servers.accept", map[string]any{"server": "near", "definition": four.Definition}); o.Code != outcome.NotFound {
+		t.Errorf("a server that is not there: %s", o.Code)
 	}
 }

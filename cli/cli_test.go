@@ -170,7 +170,7 @@ func TestOddArguments(t *testing.T) {
 		{"no time", []string{"audit", "search", "--from", "yesterday"}, 1, "/from"},
 		{"no row", []string{"audit", "get", "1-1"}, 1, "hint: gatehouse audit search"},
 		{"no row's id", []string{"audit", "get", "../etc"}, 1, "is not a row's id"},
-		{"no head", []string{"audit", "verify", "--head", filepath.Join(data, "none")}, 1, "reading the head"},
+		{"no head", []string{"audit", "verify", "--head", filepath.Join(data, "none")}, 1, "reading what was kept elsewhere"},
 		{"an empty head", []string{"audit", "verify", "--head", "-"}, 1, "it is empty"},
 		{"no configuration", []string{"user", "list", "--config", filepath.Join(data, "none.yaml")}, 1, "none.yaml"},
 		{"a flag without its value", []string{"user", "list", "--config"}, 2, "--config"},

@@ -161,8 +161,9 @@ func TestCommandsTakeTurns(t *testing.T) {
 	done := make(chan string, 1)
 	go func() {
 		o := operate(t, c)
-		done <- entry(t, o)
-		leave(t, o)
+		by := entry(t, o)
+		leave(t, o) // before the test can end
+		done <- by
 	}()
 	<-time.After(100 * time.Millisecond)
 	select {

@@ -80,6 +80,7 @@ type call struct {
 	cancel  context.CancelFunc
 	listens bool          // it is a subscription, which has no end of its own
 	begun   bool          // its POST was begun; guarded by bridge.mu
+	back    bool          // the client took it back: no answer need come; guarded by bridge.mu
 	sent    chan struct{} // closed when its POST was written, or when it ended
 	once    sync.Once
 }
@@ -244,7 +245,10 @@ func (b *bridge) carry(ctx context.Context, f wire.Frame, line []byte, c *call) 
 	if err == nil {
 		err = b.deliver(a, f.ID, nil)
 	}
-	if err != nil && ctx.Err() == nil {
+	b.mu.Lock()
+	back := c.back
+	b.mu.Unlock()
+	if err != nil && ctx.Err() == nil && !back {
 		b.answer(f.ID, wire.InternalError.Because("%s", err))
 	}
 }
@@ -258,6 +262,9 @@ func (b *bridge) cancelled(ctx context.Context, f wire.Frame, line []byte) {
 		if id.String() == v.String() {
 			c = open
 		}
+	}
+	if c != nil {
+		c.back = true
 	}
 	local := c != nil && (c.era == wire.Modern || !c.begun)
 	closed := b.closed

@@ -176,7 +176,7 @@ func TestANewTokenInTheFile(t *testing.T) {
 	}
 }
 
-// Taking a request back: with a handshake by the notification, whose outcome comes; without one by closing the request.
+// Taking a request back: with a handshake by the notification, without one by closing the request. No answer comes.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	for _, meta := range []string{"", newMeta} {
@@ -191,9 +191,6 @@ func TestCancel(t *testing.T) {
 		l.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
 		if err := <-w.echo.ended; err == nil {
 			t.Error("it was not cancelled")
-		}
-		if meta == "" {
-			l.want(`"id":2`, `"code":"cancelled"`)
 		}
 		l.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
 		if err := l.end(); err != nil {

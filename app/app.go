@@ -72,6 +72,7 @@ type Config struct {
 	Parts   func(gate.Parts) gate.Parts   // puts other parts in the place of some, to see the gate refuse
 	Guards  []guard.Guard                 // look after those of every gateway
 	Observe func(network, address string) // is told of every connection that is tried
+	Deaf    bool                          // does not look by itself what other replicas wrote
 }
 
 // App is a whole gateway. Its exported fields do not change.
@@ -84,6 +85,8 @@ type App struct {
 	log      *slog.Logger
 	operator secret.Text // the content of operator.key
 	people   *people.People
+	tokens   *tokens.Module
+	shared   bool         // other replicas may write the stores too
 	cert     *certificate // nil without TLS
 	figures  *telemetry.Telemetry
 	stopping atomic.Bool
@@ -94,6 +97,7 @@ type App struct {
 	examined  []gate.Examined
 	closers   []func() error // what Close does, in reverse order
 	running   sync.WaitGroup // jobs
+	following sync.WaitGroup // follow
 	stop      context.CancelFunc
 }
 
@@ -172,15 +176,23 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		}
 		all = append(all, further...)
 	}
+	a.shared = !source.Run.IsZero()
+	var refresh func(context.Context) (bool, error)
+	if a.shared {
+		refresh = a.refresh
+	}
 	a.Gate, err = gate.New(gate.Config{
 		Modules: all, Parts: parts, Guards: append(guards(), c.Guards...), OperatorKey: a.operator, Log: a.log,
-		Ended:  a.figures.Ended,
+		Ended: a.figures.Ended, Refresh: refresh,
 		Limits: gate.Limits{CallsPerMinute: c.File.Limits.CallsPerMinute, InFlight: c.File.Limits.InFlight},
 	})
 	if err != nil {
 		return nil, err
 	}
 	a.onClose(a.Gate.Close)
+	if a.shared && !c.Deaf && !c.Offline {
+		a.follow(context.WithoutCancel(ctx), source)
+	}
 	for _, m := range all {
 		if s, ok := m.(gate.Scheduled); ok {
 			a.jobs = append(a.jobs, s.Jobs()...)
@@ -213,41 +225,53 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	if err != nil {
 		return nil, parts, err
 	}
+	// People and tokens before the log, which reads their versions.
+	if a.people, err = people.New(ctx, kit("people"), people.Config{}); err != nil {
+		return nil, parts, err
+	}
+	a.tokens, err = tokens.New(ctx, kit("tokens"), tokens.Config{
+		DefaultTTL: a.file.Tokens.DefaultTTL, MaxTTL: a.file.Tokens.MaxTTL, MaxPerPerson: a.file.Tokens.MaxPerPerson,
+		Permissions: a.people,
+		Counts:      a.counts,
+	})
+	if err != nil {
+		return nil, parts, err
+	}
 	a.Log, err = audit.New(ctx, kit("audit"), audit.Config{
 		Payload: int64(a.file.Audit.Payload), HeadFile: a.file.Audit.HeadFile, Sealer: v,
 		KeyFile: a.auditKey(), Checkpoints: a.checkpoints(), PerDay: gate.Money(a.file.Limits.BudgetPerDay),
+		Place: store.FolderIdentity(a.file.Data),
 	})
 	if err != nil {
 		return nil, parts, err
 	}
 	a.onClose(a.Log.Close)
-	if a.people, err = people.New(ctx, kit("people"), people.Config{}); err != nil {
-		return nil, parts, err
-	}
-	t, err := tokens.New(ctx, kit("tokens"), tokens.Config{
-		DefaultTTL: a.file.Tokens.DefaultTTL, MaxTTL: a.file.Tokens.MaxTTL, MaxPerPerson: a.file.Tokens.MaxPerPerson,
-		Permissions: a.people,
-		Counts: func(id gate.TokenID) tokens.Count {
-			c := a.Log.Counts(id)
-			return tokens.Count{Calls: c.Calls, Uses: c.Uses, LastUsed: c.LastUsed, LastAddress: c.LastAddress, Cost: c.Cost}
-		},
-	})
-	if err != nil {
-		return nil, parts, err
-	}
 	kept, err := calls.New(ctx, kit("calls"), calls.Config{Sealer: v})
 	if err != nil {
 		return nil, parts, err
 	}
 	home, err := house.New(ctx, kit("house"), house.Config{
 		Version: a.version, Storage: a.storage(), Ready: a.Ready, Running: a.calls, Metrics: a.figures.Text, CertEnd: a.certEnd(), Examine: a.examine,
-		Backup: a.backup, Revoke: t.RevokeAll, Folder: a.file.Backup.Folder, Recipients: a.file.Backup.Recipients,
+		Backup: a.backup, Revoke: a.tokens.RevokeAll, Folder: a.file.Backup.Folder, Recipients: a.file.Backup.Recipients,
 	})
 	if err != nil {
 		return nil, parts, err
 	}
-	all = append(a.people.Modules(), t, a.Log, v, kept, home)
-	return all, gate.Parts{Permissions: a.people, Tokens: t, Log: a.Log, Vault: v, Results: kept}, nil
+	all = append(a.people.Modules(), a.tokens, a.Log, v, kept, home)
+	return all, gate.Parts{Permissions: a.people, Tokens: a.tokens, Log: a.Log, Vault: v, Results: kept}, nil
+}
+
+// counts is what the log knows of tokens.
+func (a *App) counts(ctx context.Context, ids ...gate.TokenID) (map[gate.TokenID]tokens.Count, error) {
+	known, err := a.Log.Counts(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[gate.TokenID]tokens.Count, len(known))
+	for id, c := range known {
+		counts[id] = tokens.Count{Calls: c.Calls, Uses: c.Uses, LastUsed: c.LastUsed, LastAddress: c.LastAddress, Cost: c.Cost}
+	}
+	return counts, nil
 }
 
 // checkpoints are the files of the newest signed checkpoint: beside the database, and beside the second head.
@@ -422,12 +446,18 @@ func (a *App) StartJobs(ctx context.Context) {
 	for _, job := range a.jobs {
 		a.running.Go(func() {
 			name := strings.ReplaceAll(string(job.Tool), ".", " ")
+			pause := job.Every
+			if a.shared && job.Once {
+				pause /= 4 // whose turn it is is asked more often, in case the one who did it last is gone
+			}
 			for {
-				a.Gate.Call(ctx, a.Gate.Job(name), gate.Request{Tool: job.Tool})
+				if !job.Once || a.turn(ctx, name, job.Every) {
+					a.Gate.Call(ctx, a.Gate.Job(name), gate.Request{Tool: job.Tool})
+				}
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(job.Every):
+				case <-time.After(pause):
 				}
 			}
 		})

@@ -102,7 +102,8 @@ func migrateOne(ctx context.Context, source store.Source, schema store.Schema, l
 		return m, err
 	}
 	db, err := store.Open(ctx, store.Config{
-		Source: source, Name: schema.Name, Migrations: schema.Migrations, Migrate: true, AppendOnly: schema.AppendOnly, Log: log,
+		Source: source, Name: schema.Name, Migrations: schema.Migrations, Migrate: true, AppendOnly: schema.AppendOnly,
+		Reads: schema.Reads, Log: log,
 	})
 	if err != nil {
 		return m, err

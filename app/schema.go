@@ -15,9 +15,9 @@ import (
 func schemas() []store.Schema {
 	return []store.Schema{
 		vault.Schema(),
-		audit.Schema(),
 		people.Schema(),
 		tokens.Schema(),
+		audit.Schema(), // after those whose versions it reads
 		calls.Schema(),
 		upstream.Schema(),
 	}

@@ -18,6 +18,25 @@ func (g *Gate) Authenticate(ctx context.Context, c Credential, o Origin) (Caller
 	if err == nil {
 		return caller, nil
 	}
+	if g.mayHaveChanged(ctx, c, err) {
+		if caller, err = g.identify(ctx, c, o); err == nil {
+			return caller, nil
+		}
+	}
+	return Caller{}, g.refuseStranger(ctx, o, err)
+}
+
+// mayHaveChanged reads again, before a token is called bad, what other replicas wrote.
+func (g *Gate) mayHaveChanged(ctx context.Context, c Credential, err error) bool {
+	if g.refresh == nil || c.Bearer.IsZero() || !errors.Is(err, outcome.Unauthenticated) {
+		return false
+	}
+	_, err = g.fresh(ctx)
+	return err == nil
+}
+
+// refuseStranger writes down that somebody was not let in, and gives what they are told.
+func (g *Gate) refuseStranger(ctx context.Context, o Origin, err error) error {
 	code := outcome.Unauthenticated
 	if !errors.Is(err, outcome.Unauthenticated) {
 		code = outcome.Unavailable
@@ -31,9 +50,9 @@ func (g *Gate) Authenticate(ctx context.Context, c Credential, o Origin) (Caller
 		}
 	}
 	if code == outcome.Unavailable {
-		return Caller{}, outcome.Unavailable.From(err, "nobody can be let in at the moment; try again later")
+		return outcome.Unavailable.From(err, "nobody can be let in at the moment; try again later")
 	}
-	return Caller{}, outcome.Unauthenticated.Because("show a token that is good: Authorization: Bearer st_…")
+	return outcome.Unauthenticated.Because("show a token that is good: Authorization: Bearer st_…")
 }
 
 func (g *Gate) identify(ctx context.Context, c Credential, o Origin) (_ Caller, err error) {
@@ -51,14 +70,19 @@ func (g *Gate) identify(ctx context.Context, c Credential, o Origin) (_ Caller, 
 	if err != nil {
 		return Caller{}, err
 	}
-	rights, err := g.parts.Permissions.Rights(ctx, b.Person)
-	if errors.Is(err, outcome.NotFound) || err == nil && !rights.Active && on(checkCurrent) {
-		return Caller{}, outcome.Unauthenticated
-	}
-	if err != nil {
+	if _, err := g.active(ctx, b.Person); err != nil {
 		return Caller{}, err
 	}
 	return Caller{person: b.Person, token: b.Token, agent: b.Agent, origin: o}, nil
+}
+
+// active gives the rights of a person who may be here at all: outcome.Unauthenticated for all others.
+func (g *Gate) active(ctx context.Context, id PersonID) (*Rights, error) {
+	rights, err := g.parts.Permissions.Rights(ctx, id)
+	if errors.Is(err, outcome.NotFound) || err == nil && !rights.Active && on(checkCurrent) {
+		return nil, outcome.Unauthenticated
+	}
+	return rights, err
 }
 
 // Job is the caller of background work; it may call the tools that are for jobs and no others.

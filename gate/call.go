@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -55,14 +56,32 @@ type step func(context.Context, *passage) error
 // Call takes one call through the door. Any step may refuse it; then no later one runs. What record returns is durable:
 // no row, no result (P6). Refusals, panics and callers that left are rows too.
 func (g *Gate) Call(ctx context.Context, c Caller, r Request) Outcome {
-	p := &passage{gate: g, catalogue: g.catalogue.Load(), caller: c, request: r, began: time.Now()}
-	p.err = g.calls.enter()
+	began := time.Now()
+	stopping := g.calls.enter()
 	defer g.calls.leave()
+	p := g.passage(c, r, began)
+	p.err = stopping
+	o, err := g.pass(ctx, p)
+	if err != nil {
+		return g.again(ctx, c, r, began)
+	}
+	return o
+}
+
+func (g *Gate) passage(c Caller, r Request, began time.Time) *passage {
+	return &passage{gate: g, catalogue: g.catalogue.Load(), caller: c, request: r, began: began}
+}
+
+// pass walks all steps once. Its only error is ErrStale: nothing was begun, answered or written.
+func (g *Gate) pass(ctx context.Context, p *passage) (Outcome, error) {
 	if p.err == nil {
 		p.err = g.through(ctx, p, g.before) // 1 to 5
 	}
 	if p.err == nil {
 		p.err = g.through(ctx, p, g.act) // 6 and 7
+	}
+	if errors.Is(p.err, ErrStale) && p.ticket.Intent == 0 {
+		return g.decideAgain(context.WithoutCancel(ctx), p)
 	}
 	if err := g.through(ctx, p, g.after); err != nil { // 8 results and errors alike; if it fails, both are withheld
 		p.result, p.err = result{}, err

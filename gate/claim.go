@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gatehouse/canon"
@@ -28,7 +29,11 @@ func (g *Gate) claim(ctx context.Context, p *passage) error {
 	if !on(checkIntent) {
 		row.Effect = Reads
 	}
+	row.Compare = p.compared()
 	ticket, err := g.parts.Log.Admit(ctx, row, chain)
+	if errors.Is(err, ErrStale) {
+		return err
+	}
 	if err != nil {
 		return unavailable(err, "the log cannot take the call; nothing was done")
 	}

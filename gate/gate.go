@@ -31,6 +31,10 @@ type Config struct {
 	Limits      Limits
 	Ended       func(Ended)  // is told of every call that ended, for the figures of the process; must return at once. May be nil
 	Log         *slog.Logger // of the process; never sees arguments, results or secrets. nil: slog.Default
+
+	// Refresh makes what Permissions and Tokens know at least as new as its call, where other processes write their tables
+	// too, and says whether anything was read. nil: there are none.
+	Refresh func(context.Context) (changed bool, err error)
 }
 
 // Gate is the door.
@@ -45,6 +49,7 @@ type Gate struct {
 	ended              func(Ended)
 	calls              *inside
 	before, act, after []step
+	refresh            func(context.Context) (bool, error) // nil: nobody else writes
 
 	catalogue atomic.Pointer[catalogue]
 
@@ -66,7 +71,7 @@ func New(c Config) (*Gate, error) {
 	g := &Gate{
 		parts: c.Parts, modules: c.Modules, guards: c.Guards, operatorKey: c.OperatorKey,
 		limiter: newLimiter(c.Limits.orDefaults()), log: c.Log, ended: c.Ended, calls: newInside(),
-		closing: make(chan struct{}), watches: newWatches(),
+		refresh: c.Refresh, closing: make(chan struct{}), watches: newWatches(),
 	}
 	if g.log == nil {
 		g.log = slog.Default()

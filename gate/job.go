@@ -13,4 +13,5 @@ type Scheduled interface {
 type Job struct {
 	Tool  ToolName
 	Every time.Duration
+	Once  bool // where replicas share the stores one of them does it for all; false: each does, for what is its own
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"gatehouse/canon"
+	"gatehouse/outcome"
 )
 
 // Offer is one tool as a caller who may use it sees it.
@@ -26,6 +27,18 @@ type Offer struct {
 // Tools lists what a caller may call now, sorted by name. It asks the same question as a call does, so that no list shows
 // what a call would refuse, or hides what it would do.
 func (g *Gate) Tools(ctx context.Context, c Caller) ([]Offer, error) {
+	if g.refresh != nil { // no log compares what a list was made with
+		if _, err := g.fresh(ctx); err != nil {
+			return nil, outcome.Unavailable.From(err, "your tools cannot be listed now; try again later")
+		}
+		if o, gone := g.turnedAway(ctx, c); gone {
+			return nil, o.Code.Because("%s", o.Reason)
+		}
+	}
+	return g.offers(ctx, c)
+}
+
+func (g *Gate) offers(ctx context.Context, c Caller) ([]Offer, error) {
 	s, err := g.standing(ctx, c)
 	if err != nil {
 		return nil, err

@@ -43,10 +43,11 @@ type Log interface {
 	// when that ends, when one does not.
 	Affords(context.Context, PersonID, Money, []Link) error
 	// Admit takes one use and the row's price of every link, compared and counted in one place, and, if the tool has effects, returns only when
-	// the intent is durable (P6). outcome.Limited takes nothing; so does any other error.
+	// the intent is durable (P6). outcome.Limited takes nothing; so does any other error. ErrStale: see there.
 	Admit(context.Context, *Row, []Link) (Ticket, error)
 	// Record ends a call: the row is durable when it returns, and the intent of the ticket is gone in the same transaction.
 	// A zero Ticket is a call that was not admitted. When it fails the uses of a ticket without intent are given back.
+	// ErrStale comes only for a ticket without intent: the result must be withheld and the call decided again.
 	Record(context.Context, Ticket, *Row) (RowID, error)
 }
 
@@ -116,6 +117,8 @@ type Row struct {
 	MapVersion   int64
 	GrantVersion int64
 	TokenVersion int64
+	Chain        []Link // of the token, as it was when the call was decided; compared and not kept
+	Compare      bool   // the versions of map and chain must be those of the tables when the row is written, else ErrStale
 	Decision     Decision
 	Rule         string // what made the decision: grant, scope, operator, own, schema, guard:NAME, …
 	Outcome      outcome.Code

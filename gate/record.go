@@ -11,14 +11,18 @@ import (
 	"gatehouse/outcome"
 )
 
-// record is step 9: the final row, durable before anyone gets the result.
-func (g *Gate) record(ctx context.Context, p *passage) (o Outcome) {
+// record is step 9: the final row, durable before anyone gets the result. Its only error is ErrStale.
+func (g *Gate) record(ctx context.Context, p *passage) (o Outcome, err error) {
 	if p.leave != nil {
 		defer p.leave()
 	}
 	o = p.outcome()
 	if g.ended != nil {
-		defer func() { g.ended(p.summary(o)) }()
+		defer func() {
+			if err == nil {
+				g.ended(p.summary(o))
+			}
+		}()
 	}
 	if o.Code == outcome.Internal {
 		g.log.Error("a call failed inside", "tool", p.request.Tool, "error", p.err)
@@ -26,26 +30,47 @@ func (g *Gate) record(ctx context.Context, p *passage) (o Outcome) {
 		g.log.Debug("a call was refused", "tool", p.request.Tool, "outcome", o.Code.String(), "error", p.err)
 	}
 	if !p.ticket.Admitted && refusal(o.Code) && !g.strangers.refused(p) {
+		if changed, err := g.fresh(ctx); changed && err == nil && p.compared() {
+			g.settle(ctx, p, Outcome{})
+			return Outcome{}, ErrStale
+		}
 		g.settle(ctx, p, o)
-		return o // it stands in the summary row of this minute
+		return o, nil // it stands in the summary row of this minute
 	}
 	if !on(checkRow) {
-		return o
+		return o, nil
 	}
 	row := p.row(o.Code)
 	p.fill(row, o)
+	row.Compare = p.ticket.Intent == 0 && p.compared() // what had an intent was compared there
 	id, err := g.write(ctx, p.ticket, row)
+	if errors.Is(err, ErrStale) && row.Compare {
+		g.settle(ctx, p, Outcome{})
+		return Outcome{}, ErrStale
+	}
 	if err != nil {
 		g.log.Error("the log cannot be written", "error", err)
 		g.settle(ctx, p, Outcome{})
 		g.tell(p) // the effect may be there although the row is not
-		return p.withheld()
+		return p.withheld(), nil
 	}
 	o.ID = id
 	g.settle(ctx, p, o)
 	g.tell(p)
-	return o
+	return o, nil
 }
+
+// decideAgain gives back what a call holds that the log did not take.
+func (g *Gate) decideAgain(ctx context.Context, p *passage) (Outcome, error) {
+	if p.leave != nil {
+		p.leave()
+	}
+	g.settle(ctx, p, Outcome{})
+	return Outcome{}, ErrStale
+}
+
+// compared reports whether a call was decided with versions that may be others by now.
+func (p *passage) compared() bool { return p.rights != nil || p.bearer != nil }
 
 // write gives a row to the log.
 func (g *Gate) write(ctx context.Context, t Ticket, r *Row) (id RowID, err error) {
@@ -148,7 +173,7 @@ func (p *passage) row(code outcome.Code) *Row {
 		r.MapVersion, r.GrantVersion = p.rights.Version, p.grant.Version
 	}
 	if p.bearer != nil {
-		r.TokenVersion = p.bearer.Chain[0].Version
+		r.TokenVersion, r.Chain = p.bearer.Chain[0].Version, p.bearer.Chain
 		for _, link := range p.bearer.Chain[1:] {
 			r.Ancestors = append(r.Ancestors, link.Token)
 		}

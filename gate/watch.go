@@ -107,6 +107,9 @@ func (g *Gate) tell(p *passage) {
 	}
 }
 
+// RightsChanged has all watches looked after: another process has changed who may do what.
+func (g *Gate) RightsChanged() { g.wake() }
+
 // watch looks after all watches until the gate closes.
 func (g *Gate) watch() {
 	for {

@@ -45,9 +45,13 @@ func (k Kit) Ready() Kit {
 // Open opens the module's one database: SQLite file or PostgreSQL schema of its name. The tables named appendOnly can
 // only grow. migrations holds the folders sqlite and postgres.
 func (k Kit) Open(ctx context.Context, migrations fs.FS, appendOnly ...string) (*store.DB, error) {
-	db, err := store.Open(ctx, store.Config{
-		Source: k.Source, Name: k.Name, Migrations: migrations, Migrate: k.Migrate, AppendOnly: appendOnly, Log: k.Log,
-	})
+	return k.OpenWith(ctx, store.Config{Migrations: migrations, AppendOnly: appendOnly})
+}
+
+// OpenWith is Open for a module that needs more to be said of its database. Where it lies and what it is called is the kit's.
+func (k Kit) OpenWith(ctx context.Context, c store.Config) (*store.DB, error) {
+	c.Source, c.Name, c.Migrate, c.Log = k.Source, k.Name, k.Migrate, k.Log
+	db, err := store.Open(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("opening the database of %s: %w", k.Name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/outcome"
@@ -25,7 +26,8 @@ const (
 type Clock struct {
 	Log *slog.Logger // where steps of the clock are written; nil: slog.Default(); set before use
 
-	read func() (wall int64, steady time.Duration) // milliseconds since 1970, and a clock that is never set
+	read  func() (wall int64, steady time.Duration) // milliseconds since 1970, and a clock that is never set
+	ahead *atomic.Int64                             // milliseconds by which the database's clock is ahead of ours; nil: ours counts
 
 	mu   sync.Mutex
 	last int64 // the newest id
@@ -75,6 +77,15 @@ func (c *Clock) tryNew() (id int64, wait time.Duration) {
 	}
 	c.last, c.seq = id, 0
 	return id, 0
+}
+
+// Now is the time by which ids are made: that of the database where several processes share one, so that they agree.
+func (c *Clock) Now() time.Time {
+	now := time.Now()
+	if c.ahead != nil {
+		now = now.Add(time.Duration(c.ahead.Load()) * time.Millisecond)
+	}
+	return now
 }
 
 // Next gives the key of the next row of a log: the millisecond and a number in it. Keys only rise; it never waits. In one
@@ -136,6 +147,9 @@ func (c *Clock) look() int64 {
 		}
 	}
 	c.wall, c.steady = wall, steady
+	if c.ahead != nil {
+		wall += c.ahead.Load()
+	}
 	return wall
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -137,5 +138,36 @@ func grant(ctx context.Context, db *sql.DB, c Config, role string) error {
 	if err != nil {
 		return err
 	}
-	return together(ctx, db, todo)
+	elsewhere, err := grantElsewhere(ctx, db, c, role)
+	if err != nil {
+		return err
+	}
+	return together(ctx, db, append(todo, elsewhere...))
+}
+
+// grantElsewhere lets the role read the views of other modules that its own reads, and nothing else of theirs.
+func grantElsewhere(ctx context.Context, db *sql.DB, c Config, role string) (todo []string, err error) {
+	rows, err := db.QueryContext(ctx, `SELECT n.nspname FROM pg_namespace n JOIN pg_roles o ON o.oid = n.nspowner
+		WHERE o.rolname = current_user AND n.nspname <> $1 AND n.nspname NOT IN ('public', 'information_schema')
+		AND n.nspname NOT LIKE 'pg\_%' AND has_schema_privilege($2, n.oid, 'USAGE') ORDER BY n.nspname`, c.Name, role)
+	if err != nil {
+		return nil, err
+	}
+	err = drain(rows, func(rows *sql.Rows) error {
+		for rows.Next() {
+			var schema string
+			if err := rows.Scan(&schema); err != nil {
+				return err
+			}
+			todo = append(todo, "REVOKE ALL ON ALL TABLES IN SCHEMA "+quoted(schema)+" FROM "+quoted(role),
+				"REVOKE USAGE ON SCHEMA "+quoted(schema)+" FROM "+quoted(role))
+		}
+		return rows.Err()
+	})
+	for _, name := range c.Reads {
+		schema, view, _ := strings.Cut(name, ".")
+		todo = append(todo, "GRANT USAGE ON SCHEMA "+quoted(schema)+" TO "+quoted(role),
+			"GRANT SELECT ON "+quoted(schema)+"."+quoted(view)+" TO "+quoted(role))
+	}
+	return todo, err
 }

@@ -40,7 +40,7 @@ func Move(ctx context.Context, dir string, to Source, known []Schema) (Moved, er
 		}
 	}
 	for _, s := range there {
-		db, err := Open(ctx, Config{Source: to, Name: s.Name, Migrations: s.Migrations, Migrate: true, AppendOnly: s.AppendOnly})
+		db, err := Open(ctx, Config{Source: to, Name: s.Name, Migrations: s.Migrations, Migrate: true, AppendOnly: s.AppendOnly, Reads: s.Reads})
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 type postgresBackend struct {
 	db     *sql.DB
 	closed atomic.Bool
+	ahead  atomic.Int64 // milliseconds by which the server's clock is ahead of ours, as each new connection finds
 }
 
 const (
@@ -51,19 +53,45 @@ func openPostgres(ctx context.Context, c Config) (*postgresBackend, error) {
 	}
 	// Whatever the server's default, an answered commit is on its disk (P6).
 	enter := "SET ROLE " + quoted(role) + `; SELECT set_config('synchronous_commit', 'on', false)
-		WHERE current_setting('synchronous_commit') = 'off'`
+		WHERE current_setting('synchronous_commit') = 'off'; ` + timeOfServer
+	b := &postgresBackend{}
 	db := stdlib.OpenDB(*run, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.PgConn().Exec(ctx, enter).ReadAll()
-		return err
+		asked := time.Now()
+		results, err := conn.PgConn().Exec(ctx, enter).ReadAll()
+		if err != nil {
+			return err
+		}
+		return b.setClock(results[len(results)-1], asked, time.Now())
 	}))
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(idleConns)
 	db.SetConnMaxIdleTime(idleFor)
-	b := &postgresBackend{db: db}
+	b.db = db
 	if err := b.checkMigrations(ctx, all); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
+}
+
+// timeOfServer is what every server answers alike: milliseconds since 1970.
+const timeOfServer = `SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`
+
+// setClock takes over what the server's clock said between two moments of ours.
+func (b *postgresBackend) setClock(r *pgconn.Result, asked, answered time.Time) error {
+	if len(r.Rows) != 1 || len(r.Rows[0]) != 1 {
+		return errors.New("the server does not say what time it is")
+	}
+	now, err := strconv.ParseInt(string(r.Rows[0][0]), 10, 64)
+	if err != nil {
+		return fmt.Errorf("reading the server's clock: %w", err)
+	}
+	ours := asked.Add(answered.Sub(asked) / 2)
+	ahead := now - ours.UnixMilli()
+	if max(ahead, -ahead) <= answered.Sub(asked).Milliseconds()+1 {
+		ahead = 0 // no more than the question took: it says nothing
+	}
+	b.ahead.Store(ahead)
+	return nil
 }
 
 // postgresConfig reads a DSN and adds what holds for every connection of a module.

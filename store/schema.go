@@ -15,6 +15,7 @@ type Schema struct {
 	Name       string   // as in [Config]
 	Migrations fs.FS    // as in [Config]
 	AppendOnly []string // as in [Config]
+	Reads      []string // as in [Config]: the schemas of these views come before this one wherever several are opened
 
 	// Shared are the tables, and columns as table.column, that only PostgreSQL has: what processes tell each other there. They
 	// say nothing of another moment or another place, so they are in no backup and are not moved.

@@ -71,6 +71,7 @@ type Config struct {
 	Migrations fs.FS        // holds sqlite/0001_….sql and postgres/0001_….sql
 	Migrate    bool         // bring the database to the newest migration; false: refuse one that is not there, write nothing
 	AppendOnly []string     // tables that only grow: their UPDATE and DELETE are refused by the database, see [DB.CheckAppendOnly]
+	Reads      []string     // views of other modules, as schema.view, that this one may read as well; PostgreSQL only, and they must be there
 	Log        *slog.Logger // for steps of the clock; nil: slog.Default()
 }
 
@@ -92,6 +93,8 @@ type backend interface {
 	close() error
 }
 
+var goodView = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}\.[a-z][a-z0-9_]{0,39}$`)
+
 var goodName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}$`)
 
 // Open opens the database of one module, and migrates it if asked to. It refuses a database that a newer Gatehouse made
@@ -100,6 +103,11 @@ var goodName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}$`)
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if !goodName.MatchString(c.Name) {
 		return nil, fmt.Errorf("opening the database %q: not a module's name", c.Name)
+	}
+	for _, view := range c.Reads {
+		if !goodView.MatchString(view) {
+			return nil, fmt.Errorf("opening the database %s: %q is not a view of another module", c.Name, view)
+		}
 	}
 	db := &DB{name: c.Name, engine: c.Source.engine(), only: c.AppendOnly}
 	var err error
@@ -113,6 +121,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	}
 	clock := NewClock()
 	clock.Log = c.Log
+	if p, ok := db.backend.(*postgresBackend); ok {
+		clock.ahead = &p.ahead
+	}
 	db.statements = statements{run: db.backend, clock: clock}
 	if err := db.CheckAppendOnly(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())

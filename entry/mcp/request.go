@@ -68,7 +68,11 @@ func (h *Handler) call(ctx context.Context, q *request, tell func(gate.Progress)
 	if q.frame.ProgressToken().IsZero() {
 		tell = nil
 	}
-	return h.gate.Call(ctx, q.caller, gate.Request{Tool: name, Canonical: c.Arguments, Progress: tell}), nil
+	o := h.gate.Call(ctx, q.caller, gate.Request{Tool: name, Canonical: c.Arguments, Progress: tell})
+	if o.Code == outcome.Unauthenticated && o.ID.IsZero() { // who called is not let in any more; a tool's own answer has a row
+		return gate.Outcome{}, o.Code.Because("%s", o.Reason)
+	}
+	return o, nil
 }
 
 // checkParams compares the arguments with the headers in which the tool's schema wants them repeated.
@@ -119,6 +123,9 @@ func asError(err error) *wire.Error {
 	var e *wire.Error
 	if errors.As(err, &e) {
 		return e
+	}
+	if errors.Is(err, outcome.Unauthenticated) {
+		return wire.InvalidRequest.Because("%s", outcome.Explain(err).Reason)
 	}
 	return wire.InternalError.Because("it failed inside")
 }

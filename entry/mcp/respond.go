@@ -2,10 +2,13 @@ package mcp
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"gatehouse/gate"
+	"gatehouse/httpfront"
+	"gatehouse/outcome"
 	"gatehouse/wire"
 )
 
@@ -59,6 +62,9 @@ func (x *exchange) finish(result []byte, err error, refused int) {
 		// A request that was taken back has no answer: a stream that ends without one.
 		x.w.Header().Set("Content-Type", "text/event-stream")
 		x.w.WriteHeader(http.StatusOK)
+	case errors.Is(err, outcome.Unauthenticated): // gone since the token was looked at: another replica knew
+		token, shown := httpfront.Bearer(x.r)
+		refuseStranger(x.w, token, shown, err)
 	case err != nil && asError(err).Code == wire.MethodNotFound && x.era == wire.Modern:
 		x.fail(http.StatusNotFound, err)
 	case err != nil:

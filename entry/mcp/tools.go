@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"strings"
 
 	"gatehouse/gate"
@@ -21,6 +22,9 @@ const instructions = "Every call passes Gatehouse: it is checked against the per
 // list writes the result of tools/list; head goes before the tools.
 func (h *Handler) list(ctx context.Context, q *request, head string) ([]byte, error) {
 	offers, err := h.gate.Tools(ctx, q.caller)
+	if errors.Is(err, outcome.Unauthenticated) {
+		return nil, err
+	}
 	if err != nil {
 		// The caller's right to be here ended after the token was looked at: there is nothing to show.
 		return nil, wire.InvalidRequest.Because("%s", outcome.Explain(err).Reason)

@@ -90,5 +90,5 @@ func (m *Module) entry(ctx context.Context, r *gate.Row, used []gate.TokenID, en
 		return nil, outcome.Unavailable.From(err, reasonUnwritable)
 	}
 	row.Commitment = c.String()
-	return &entry{draft: newDraft(row, sealed), ends: ends, done: make(chan struct{})}, nil
+	return &entry{draft: newDraft(row, sealed), ends: ends, compare: r.Compare, chain: r.Chain, done: make(chan struct{})}, nil
 }

@@ -25,6 +25,7 @@ import (
 	"gatehouse/gate"
 	"gatehouse/module"
 	"gatehouse/outcome"
+	"gatehouse/store"
 )
 
 var (
@@ -47,6 +48,10 @@ type Config struct {
 	Sealer      gate.Sealer // seals payloads; required
 	PerDay      gate.Money  // what calls for one person may cost on one day, UTC; zero: not limited
 	KeyFile     string      // the key that signs heads, made at the first start; required
+
+	// Place names what only one process can hold, such as the data folder that it has locked, so that what the last holder
+	// left is settled at once; empty: replicas are told apart by their leases alone. PostgreSQL only.
+	Place string
 }
 
 const defaultPayload = 16 << 10
@@ -81,7 +86,9 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if c.Payload <= 0 {
 		c.Payload = defaultPayload
 	}
-	db, err := kit.Open(ctx, migrations, "log")
+	db, err := kit.OpenWith(ctx, store.Config{
+		Migrations: migrations, AppendOnly: []string{"log"}, Reads: []string{personVersions, tokenVersions},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +104,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.writer = newWriter(m.rows, m.uses, m.budgets, kit.Log)
+	m.writer = newWriter(m.rows, m.uses, m.budgets, c.Place, kit.Log)
 	if err := m.writer.begin(ctx); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
@@ -147,8 +154,29 @@ func (m *Module) Tools() []gate.Tool {
 	}
 }
 
-// Counts gives what the log has counted for a token.
-func (m *Module) Counts(id gate.TokenID) Count { return m.uses.count(id) }
+// Counts gives what the log has counted for some tokens, on all replicas.
+func (m *Module) Counts(ctx context.Context, ids ...gate.TokenID) (map[gate.TokenID]Count, error) {
+	found := make(map[gate.TokenID]Count, len(ids))
+	if !m.rows.shared() {
+		for _, id := range ids {
+			found[id] = m.uses.count(id)
+		}
+		return found, nil
+	}
+	numbers := make([]int64, len(ids))
+	for i, id := range ids {
+		numbers[i] = int64(id)
+	}
+	counts, err := m.rows.countsOf(ctx, m.writer.replica, numbers)
+	if err != nil {
+		return nil, fmt.Errorf("reading the counters of tokens: %w", err)
+	}
+	for id, c := range counts {
+		c.Uses += m.uses.underWay(id)
+		found[id] = *c
+	}
+	return found, nil
+}
 
 // PublicKey is the key that verifies heads, as a verifier key of a signed note.
 func (m *Module) PublicKey() string { return m.signer.key.public }
@@ -174,7 +202,7 @@ func (m *Module) Ping(ctx context.Context) error {
 func (m *Module) Close() error {
 	m.closing.Do(func() {
 		m.writer.close()
-		m.closed = errors.Join(m.signer.close(), m.checkpointer.close())
+		m.closed = errors.Join(m.signer.close(), m.checkpointer.close(), m.writer.resign())
 	})
 	return m.closed
 }

@@ -235,7 +235,7 @@ func TestCloseAnswersEveryone(t *testing.T) {
 		})
 	}
 	m := l.Module
-	eventually(t, "some rows", func() bool { return m.Counts(child).Calls > 200 })
+	eventually(t, "some rows", func() bool { return l.Counts(child).Calls > 200 })
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"gatehouse/module/audit"
 	"gatehouse/outcome"
 	"gatehouse/store"
+	"gatehouse/store/storetest"
 )
 
 // sealer seals as the vault does, by what can be told from outside: a key for each person, a binding, and persons whose key
@@ -99,9 +100,52 @@ func newLog(t testing.TB, source store.Source, change ...func(*audit.Config)) *t
 	for _, c := range change {
 		c(&l.config)
 	}
+	versions(t, source)
 	l.open()
 	t.Cleanup(l.close)
 	return l
+}
+
+// versions makes what the log reads of people and tokens on PostgreSQL: here tables that tests write.
+func versions(t testing.TB, source store.Source) {
+	t.Helper()
+	if source.Run.IsZero() {
+		return
+	}
+	if err := storetest.Owner(t, source, `CREATE SCHEMA IF NOT EXISTS people; CREATE SCHEMA IF NOT EXISTS tokens;
+		CREATE TABLE IF NOT EXISTS people.versions (id BIGINT PRIMARY KEY, version BIGINT NOT NULL, ends BIGINT NOT NULL);
+		CREATE TABLE IF NOT EXISTS tokens.versions (id BIGINT PRIMARY KEY, version BIGINT NOT NULL, ends BIGINT NOT NULL)`); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stands says which version a person or a token has, where the log compares it.
+func (l *testLog) stands(who any, version int64) {
+	l.t.Helper()
+	if l.source.Run.IsZero() {
+		return
+	}
+	schema, id := "people", int64(0)
+	switch who := who.(type) {
+	case gate.PersonID:
+		id = int64(who)
+	case gate.TokenID:
+		schema, id = "tokens", int64(who)
+	}
+	if err := storetest.Owner(l.t, l.source, fmt.Sprintf(`INSERT INTO %s.versions (id, version, ends) VALUES (%d, %d, 4102444800000)
+		ON CONFLICT (id) DO UPDATE SET version = excluded.version`, schema, id, version)); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// Counts is what the log has counted for one token.
+func (l *testLog) Counts(id gate.TokenID) audit.Count {
+	l.t.Helper()
+	counts, err := l.Module.Counts(l.t.Context(), id)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return counts[id]
 }
 
 func (l *testLog) open() {

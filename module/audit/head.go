@@ -156,7 +156,7 @@ func (s *signer) sign() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
 	defer cancel()
-	err = s.rows.sign(ctx, string(signed))
+	err = s.rows.sign(ctx, string(signed), p.n)
 	if s.file != "" {
 		err = errors.Join(err, replaceFile(s.file, signed, 0o644))
 	}

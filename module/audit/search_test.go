@@ -70,6 +70,10 @@ func (d *door) narrow(tools []gate.ToolName, id gate.TokenID, person gate.Person
 	}
 	shown := fmt.Sprint("st_", id)
 	d.links[shown], d.owner[id] = chain, person
+	d.log.stands(person, 1)
+	for _, link := range chain {
+		d.log.stands(link.Token, 1)
+	}
 	c, err := d.gate.Authenticate(d.t.Context(), gate.Credential{Bearer: secret.New(shown)}, gate.Origin{Entry: "test"})
 	if err != nil {
 		d.t.Fatal(err)

@@ -30,13 +30,39 @@ func (r rows) makeHead(ctx context.Context) error {
 	return err
 }
 
+// head is where the log ends. Where others write it too, all that was begun before the call has ended when it returns.
 func (r rows) head(ctx context.Context) (p place, err error) {
+	if r.shared() {
+		err = r.locked(ctx, func(_ *store.Tx, e end) error {
+			p = e.place
+			return nil
+		})
+		return p, err
+	}
 	var hash []byte
 	err = r.db.Get(ctx, []any{&p.n, &p.id.ID, &p.id.Seq, &hash}, `SELECT n, last_id, last_seq, hash FROM head WHERE one = 1`)
 	if err != nil {
 		return p, err
 	}
 	return p, p.setHash(hash)
+}
+
+// ends gives the last row itself and the head, as they stand at one moment.
+func (r rows) ends(ctx context.Context) (row, head place, err error) {
+	err = r.db.Tx(ctx, func(tx *store.Tx) error {
+		if r.shared() {
+			e, err := lock(ctx, tx)
+			if err != nil {
+				return err
+			}
+			head = e.place
+		} else if head, err = r.head(ctx); err != nil {
+			return err
+		}
+		row, err = r.lastIn(ctx, tx)
+		return err
+	})
+	return row, head, err
 }
 
 func (p *place) setHash(hash []byte) error {
@@ -48,9 +74,11 @@ func (p *place) setHash(hash []byte) error {
 }
 
 // last is the last row itself, whatever the head says.
-func (r rows) last(ctx context.Context) (p place, err error) {
+func (r rows) last(ctx context.Context) (place, error) { return r.lastIn(ctx, r.db) }
+
+func (rows) lastIn(ctx context.Context, q store.Queries) (p place, err error) {
 	var hash []byte
-	err = r.db.Get(ctx, []any{&p.n, &p.id.ID, &p.id.Seq, &hash}, `SELECT n, id, seq, hash FROM log ORDER BY id DESC, seq DESC LIMIT 1`)
+	err = q.Get(ctx, []any{&p.n, &p.id.ID, &p.id.Seq, &hash}, `SELECT n, id, seq, hash FROM log ORDER BY id DESC, seq DESC LIMIT 1`)
 	if errors.Is(err, outcome.NotFound) {
 		return place{}, nil
 	}
@@ -62,7 +90,13 @@ func (r rows) last(ctx context.Context) (p place, err error) {
 
 func (r rows) counts(ctx context.Context) (map[gate.TokenID]*Count, error) {
 	counts := map[gate.TokenID]*Count{}
-	err := r.db.All(ctx, func(scan func(...any) error) error {
+	err := r.db.All(ctx, countInto(counts), `SELECT token, calls, uses, last_ms, last_address, cost FROM token_use`)
+	return counts, err
+}
+
+// countInto takes over counters as they are read.
+func countInto(counts map[gate.TokenID]*Count) func(scan func(...any) error) error {
+	return func(scan func(...any) error) error {
 		var token gate.TokenID
 		var last int64
 		c := &Count{}
@@ -74,8 +108,7 @@ func (r rows) counts(ctx context.Context) (map[gate.TokenID]*Count, error) {
 		}
 		counts[token] = c
 		return nil
-	}, `SELECT token, calls, uses, last_ms, last_address, cost FROM token_use`)
-	return counts, err
+	}
 }
 
 func (r rows) intents(ctx context.Context) (map[gate.RowID]stored, error) {
@@ -97,16 +130,26 @@ func (r rows) dropIntent(ctx context.Context, key gate.RowID) error {
 	return err
 }
 
-// has reports whether an entry is there.
-func (r rows) has(ctx context.Context, e *entry) (bool, error) {
+// has reports whether an entry is there. Where others write too, a transaction that tried to write it has ended before.
+func (r rows) has(ctx context.Context, e *entry) (there bool, err error) {
+	if !r.shared() {
+		return hasIn(ctx, r.db, e)
+	}
+	err = r.locked(ctx, func(tx *store.Tx, _ end) error {
+		there, err = hasIn(ctx, tx, e)
+		return err
+	})
+	return there, err
+}
+
+func hasIn(ctx context.Context, q store.Queries, e *entry) (_ bool, err error) {
 	var hash []byte
-	var err error
 	if e.intent {
 		var body string
-		err = r.db.Get(ctx, []any{&body}, `SELECT body FROM intent WHERE id = $1 AND seq = $2`, e.id.ID, e.id.Seq)
+		err = q.Get(ctx, []any{&body}, `SELECT body FROM intent WHERE id = $1 AND seq = $2`, e.id.ID, e.id.Seq)
 		hash = e.hash[:]
 	} else {
-		err = r.db.Get(ctx, []any{&hash}, `SELECT hash FROM log WHERE id = $1 AND seq = $2`, e.id.ID, e.id.Seq)
+		err = q.Get(ctx, []any{&hash}, `SELECT hash FROM log WHERE id = $1 AND seq = $2`, e.id.ID, e.id.Seq)
 	}
 	if errors.Is(err, outcome.NotFound) {
 		return false, nil
@@ -182,8 +225,11 @@ func addCounts(ctx context.Context, tx *store.Tx, added map[gate.TokenID]*Count)
 	return nil
 }
 
-// sign keeps the newest signed head.
-func (r rows) sign(ctx context.Context, note string) error {
+// sign keeps the newest signed head, which names row n.
+func (r rows) sign(ctx context.Context, note string, n int64) error {
+	if r.shared() {
+		return r.signNewer(ctx, note, n)
+	}
 	_, err := r.db.Exec(ctx, `UPDATE head SET signed = $1 WHERE one = 1`, note)
 	return err
 }

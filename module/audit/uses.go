@@ -35,15 +35,17 @@ type uses struct {
 	mu     sync.Mutex              // guards all below
 	counts map[gate.TokenID]*Count // as the database has it
 	taken  map[gate.TokenID]int64  // by calls that have no row yet
-	open   map[int64]*held         // the intents of calls under way, by the number in their ticket
-	last   int64                   // the last number given to a ticket
-	lost   map[gate.RowID]*held    // intents whose row could not be written: they go or become rows when that is possible
-	wake   chan struct{}           // has room for one: something was lost
+	// By calls under way on other replicas, as last seen. The log compares again in its transaction.
+	elsewhere map[gate.TokenID]int64
+	open      map[int64]*held      // the intents of calls under way, by the number in their ticket
+	last      int64                // the last number given to a ticket
+	lost      map[gate.RowID]*held // intents whose row could not be written: they go or become rows when that is possible
+	wake      chan struct{}        // has room for one: something was lost
 }
 
 func newUses() *uses {
 	return &uses{
-		counts: map[gate.TokenID]*Count{}, taken: map[gate.TokenID]int64{}, open: map[int64]*held{},
+		counts: map[gate.TokenID]*Count{}, taken: map[gate.TokenID]int64{}, elsewhere: map[gate.TokenID]int64{}, open: map[int64]*held{},
 		lost: map[gate.RowID]*held{}, wake: make(chan struct{}, 1),
 	}
 }
@@ -56,7 +58,7 @@ func (u *uses) leftLocked(chain []gate.Link) error {
 		if link.MaxUses <= 0 {
 			continue
 		}
-		n := u.taken[link.Token]
+		n := u.taken[link.Token] + u.elsewhere[link.Token]
 		if c := u.counts[link.Token]; c != nil {
 			n += c.Uses
 		}
@@ -156,6 +158,18 @@ func (u *uses) load(counts map[gate.TokenID]*Count) {
 	u.counts = counts
 }
 
+// know takes over what all replicas together have used of some tokens.
+func (u *uses) know(known map[gate.TokenID]useFact) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, f := range known {
+		if u.counts[id] == nil {
+			u.counts[id] = &Count{}
+		}
+		u.counts[id].Uses, u.elsewhere[id] = f.counted, f.elsewhere
+	}
+}
+
 // commit counts what a group of rows added, and ends what their calls held, in one step: no use is free in between.
 func (u *uses) commit(group []*entry, added map[gate.TokenID]*Count) {
 	u.mu.Lock()
@@ -192,6 +206,13 @@ func (u *uses) count(id gate.TokenID) (c Count) {
 	}
 	c.Uses += u.taken[id]
 	return c
+}
+
+// underWay is how many uses calls of this process hold that have no row yet.
+func (u *uses) underWay(id gate.TokenID) int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.taken[id]
 }
 
 // tally adds a row to what is counted of tokens.

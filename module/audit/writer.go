@@ -35,6 +35,11 @@ type entry struct {
 	intent bool  // to be kept as an intent, not as a row
 	ends   *held // the intent that the row ends
 	holds  bool  // its call holds one use of each of row.Used, which end with the row
+	left   bool  // a replica that is gone left it; nobody waits for it
+
+	// What it was decided with, where several processes write the log.
+	compare bool
+	chain   []gate.Link
 
 	// Written by the writer before done is closed.
 	id      gate.RowID
@@ -61,14 +66,18 @@ type writer struct {
 	failure atomic.Pointer[error] // why rows could not be written last time; nil: they could
 	grown   grown
 
+	// Where several processes write the log: this one's replica, made by begin, and what only it can hold.
+	replica int64
+	place   string
+
 	// The goroutine's alone.
 	unsure  bool // what the database holds is not known: it is read again before anything is written
 	crowded bool // the last group was larger than one
 }
 
-func newWriter(r rows, u *uses, b *budgets, log *slog.Logger) *writer {
+func newWriter(r rows, u *uses, b *budgets, place string, log *slog.Logger) *writer {
 	return &writer{
-		rows: r, uses: u, budgets: b, log: log,
+		rows: r, uses: u, budgets: b, place: place, log: log,
 		queue: make(chan *entry, 4*maxGroup), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -81,15 +90,22 @@ func (w *writer) begin(ctx context.Context) error {
 	if err := w.load(ctx); err != nil {
 		return err
 	}
-	last, err := w.rows.last(ctx)
+	last, head, err := w.rows.ends(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the last row: %w", err)
 	}
-	if last != *w.tip.Load() {
+	if last != head {
 		return fmt.Errorf("the log ends with row %s, number %d, and its head says row %s, number %d: run gatehouse audit verify",
-			last.id, last.n, w.tip.Load().id, w.tip.Load().n)
+			last.id, last.n, head.id, head.n)
 	}
-	if err := w.settleAll(ctx); err != nil {
+	settle := w.settleAll
+	if w.rows.shared() {
+		if w.replica, err = w.rows.register(ctx, w.place); err != nil {
+			return fmt.Errorf("registering this replica: %w", err)
+		}
+		settle = w.settleAbandoned
+	}
+	if err := settle(ctx); err != nil {
 		return fmt.Errorf("writing rows for calls that were under way: %w", err)
 	}
 	go w.run()
@@ -167,12 +183,20 @@ func (w *writer) run() {
 	defer close(w.ended)
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
+	var renew <-chan time.Time
+	if w.rows.shared() {
+		ticker := time.NewTicker(renewEvery)
+		defer ticker.Stop()
+		renew = ticker.C
+	}
 	for {
 		select {
 		case e := <-w.queue:
 			w.writeGroup(w.collect(e))
 		case <-w.uses.wake:
 			w.mend()
+		case <-renew:
+			w.beat()
 		case <-retry.C:
 			if w.unsure || w.failure.Load() != nil || len(w.uses.losses()) > 0 {
 				w.mend()
@@ -253,13 +277,15 @@ func (w *writer) answer(group []*entry, err error) {
 		err = outcome.Unavailable.From(err, reasonUnwritable)
 	}
 	for _, e := range group {
-		e.err = err
+		if err != nil {
+			e.err = err
+		}
 		close(e.done)
 	}
 }
 
-// commit writes a group in one transaction. When it returns nil the group is durable, and counted; after any other error
-// nothing of it is there, unless w.unsure is set.
+// commit writes a group in one transaction. When it returns nil the group is durable, and counted, but for entries that
+// have an error of their own; after any other error nothing of it is there, unless w.unsure is set.
 func (w *writer) commit(group []*entry) error {
 	var err error
 	for range 3 {
@@ -297,6 +323,9 @@ func (w *writer) note(err error) {
 }
 
 func (w *writer) attempt(group []*entry) error {
+	if w.rows.shared() {
+		return w.attemptShared(group)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
 	defer cancel()
 	before := w.last()

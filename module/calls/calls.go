@@ -88,7 +88,9 @@ func (m *Module) Tools() []gate.Tool {
 }
 
 // Jobs implements gate.Scheduled.
-func (*Module) Jobs() []gate.Job { return []gate.Job{{Tool: "calls.prune", Every: time.Hour}} }
+func (*Module) Jobs() []gate.Job {
+	return []gate.Job{{Tool: "calls.prune", Every: time.Hour, Once: true}}
+}
 
 type getArgs struct {
 	Call string `json:"call" kind:"opaque" jsonschema:"id of the call, as its answer gave it: 1763871234567-3"`
@@ -104,7 +106,7 @@ func (m *Module) get(ctx context.Context, p gate.Permit, a getArgs) (Outcome, er
 	if p.Root() == 0 {
 		return Outcome{}, none
 	}
-	row, err := m.rows.byCall(ctx, p.Root(), id, oldest())
+	row, err := m.rows.byCall(ctx, p.Root(), id, m.oldest())
 	if outcome.Of(err) == outcome.NotFound || err == nil && !p.May(row.key.Tool) {
 		return Outcome{}, none
 	}
@@ -138,7 +140,7 @@ func (m *Module) list(ctx context.Context, p gate.Permit, a listArgs) (List, err
 	if p.Root() == 0 {
 		return list, nil
 	}
-	err := m.rows.ofRoot(ctx, p.Root(), oldest(), func(row kept) bool {
+	err := m.rows.ofRoot(ctx, p.Root(), m.oldest(), func(row kept) bool {
 		if p.May(row.key.Tool) {
 			list.Calls = append(list.Calls, entry(row))
 		}
@@ -155,9 +157,9 @@ type Pruned struct {
 }
 
 func (m *Module) prune(ctx context.Context, _ gate.Permit, _ pruneArgs) (Pruned, error) {
-	n, err := m.rows.prune(ctx, oldest())
+	n, err := m.rows.prune(ctx, m.oldest())
 	return Pruned{n}, err
 }
 
 // oldest is the smallest id that is still kept: ids are milliseconds of creation.
-func oldest() int64 { return time.Now().Add(-keptFor).UnixMilli() }
+func (m *Module) oldest() int64 { return m.rows.db.Clock().Now().Add(-keptFor).UnixMilli() }

@@ -77,7 +77,7 @@ func (m *Module) claimFirst(ctx context.Context, key gate.ResultKey, digest cano
 		if err != nil {
 			return nil, fmt.Errorf("reading a kept outcome: %w", err)
 		}
-		if row.id <= oldest() {
+		if row.id <= m.oldest() {
 			if err := m.rows.remove(ctx, row.id, row.version); err != nil {
 				return nil, fmt.Errorf("removing an old outcome: %w", err)
 			}
@@ -126,7 +126,7 @@ func (m *Module) known(ctx context.Context, row kept, digest canon.Digest) (*gat
 // lookAgain waits for a claim that may be another replica's. After a crash, and where there are no replicas, nobody will
 // ever say how the call ended.
 func (m *Module) lookAgain(ctx context.Context, row kept) error {
-	if time.Since(time.UnixMilli(row.id)) >= m.waits {
+	if m.rows.db.Clock().Now().Sub(time.UnixMilli(row.id)) >= m.waits {
 		return outcome.Unknown.Because("the call was begun under this key and its end is not known, so it may have happened: " +
 			"look before you repeat it with another key")
 	}

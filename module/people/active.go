@@ -26,7 +26,7 @@ func (p *People) activate(ctx context.Context, who asker, a activeArgs, active b
 	if !who.keepsHouse() && a.Person != who.person {
 		return Changed{}, noSuchPerson()
 	}
-	s, err := p.current(ctx)
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return Changed{}, err
 	}

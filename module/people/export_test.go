@@ -27,7 +27,7 @@ func (p *People) SetAs(ctx context.Context, who asker, tools gate.Directory, per
 }
 
 // Doubt is the state after a write of which nobody knows what it did.
-func (p *People) Doubt() { p.stale.Store(true) }
+func (p *People) Doubt() { p.doubt.Store(true) }
 
 // CheckVersions is the store's.
 func (p *People) CheckVersions(ctx context.Context) error { return p.rows.db.CheckVersions(ctx) }

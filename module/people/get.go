@@ -23,7 +23,7 @@ type Map struct {
 // get is an own affair of every token, so the gate asked for no grant and no scope. Without them a token is told what it
 // may do itself, and no more; with them, the whole map of its person, and an administrator's token those of others.
 func (p permissions) get(ctx context.Context, permit gate.Permit, a getArgs) (Map, error) {
-	s, err := p.current(ctx)
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return Map{}, err
 	}

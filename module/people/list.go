@@ -46,7 +46,7 @@ func (p persons) list(ctx context.Context, permit gate.Permit, a listArgs) (Page
 			return Page{}, outcome.WithFaults(outcome.Fault{Path: "/cursor", Problem: "is none that a page gave"})
 		}
 	}
-	s, err := p.current(ctx)
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return Page{}, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"gatehouse/gate"
 	"gatehouse/module"
+	"gatehouse/store"
 )
 
 var (
@@ -39,7 +40,9 @@ type People struct {
 	rows    rows
 	writing sync.Mutex // one write at a time: the order of commits is that of snapshots
 	now     atomic.Pointer[snapshot]
-	stale   atomic.Bool // it is not known what the tables hold
+	doubt   atomic.Bool  // it is not known what the tables hold
+	shared  bool         // other processes write the tables too
+	seen    atomic.Int64 // the number of changes that the snapshot holds, where shared
 }
 
 var _ gate.Permissions = (*People)(nil)
@@ -50,7 +53,7 @@ func New(ctx context.Context, kit module.Kit, _ Config) (*People, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &People{rows: rows{db}}
+	p := &People{rows: rows{db}, shared: db.Engine() == store.Postgres}
 	if err := p.read(ctx); err != nil {
 		return nil, fmt.Errorf("starting the module people: %w", err)
 	}

@@ -36,7 +36,7 @@ func (p *People) setAs(ctx context.Context, who asker, tools gate.Directory, a s
 		}
 		return Changed{}, noSuchPerson()
 	}
-	s, err := p.current(ctx)
+	s, err := p.fresh(ctx)
 	if err != nil {
 		return Changed{}, err
 	}

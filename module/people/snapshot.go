@@ -50,12 +50,12 @@ func (p *People) Rights(ctx context.Context, id gate.PersonID) (*gate.Rights, er
 
 // current is the snapshot, read anew first if a write left it in doubt.
 func (p *People) current(ctx context.Context) (*snapshot, error) {
-	if !p.stale.Load() {
+	if !p.doubt.Load() {
 		return p.now.Load(), nil
 	}
 	p.writing.Lock()
 	defer p.writing.Unlock()
-	if p.stale.Load() {
+	if p.doubt.Load() {
 		if err := p.read(ctx); err != nil {
 			return nil, outcome.Unavailable.From(err, "the people cannot be read; try again later")
 		}
@@ -63,8 +63,48 @@ func (p *People) current(ctx context.Context) (*snapshot, error) {
 	return p.now.Load(), nil
 }
 
+// Refresh reads the tables again if another replica has written since: what is asked afterwards is at least as new as the
+// call. It says whether it did. Where there is one process, there is nothing to do.
+func (p *People) Refresh(ctx context.Context) (changed bool, err error) {
+	if !p.shared {
+		return false, nil
+	}
+	asked := p.seen.Load()
+	n, err := p.rows.changes(ctx)
+	if err != nil {
+		return false, outcome.Unavailable.From(err, "the people cannot be read; try again later")
+	}
+	if n == asked {
+		return false, nil
+	}
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	if p.seen.Load() >= n {
+		return true, nil // somebody else has read it meanwhile
+	}
+	if err := p.read(ctx); err != nil {
+		return false, outcome.Unavailable.From(err, "the people cannot be read; try again later")
+	}
+	return true, nil
+}
+
+// fresh is the snapshot with all that any replica wrote before the call.
+func (p *People) fresh(ctx context.Context) (*snapshot, error) {
+	if _, err := p.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return p.current(ctx)
+}
+
 // read makes the snapshot of the whole tables. Whoever calls it is the only writer.
 func (p *People) read(ctx context.Context) error {
+	var n int64
+	if p.shared { // before the tables: they are at least as new as the number
+		var err error
+		if n, err = p.rows.changes(ctx); err != nil {
+			return err
+		}
+	}
 	records, grants, err := p.rows.all(ctx)
 	if err != nil {
 		return err
@@ -78,7 +118,8 @@ func (p *People) read(ctx context.Context) error {
 		s.people[r.id] = newPerson(r, of[r.id])
 	}
 	p.now.Store(s)
-	p.stale.Store(false)
+	p.seen.Store(n)
+	p.doubt.Store(false)
 	return nil
 }
 
@@ -105,7 +146,7 @@ func (p *People) write(ctx context.Context, do func(*store.Tx) (gate.PersonID, e
 	})
 	if errors.Is(err, outcome.Unknown) {
 		// It may be in the tables. Until they were read, what is in memory may allow what was just taken away.
-		p.stale.Store(true)
+		p.doubt.Store(true)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTime)
 		defer cancel()
 		if rereading := p.read(ctx); rereading != nil {

@@ -78,6 +78,12 @@ func (r rows) all(ctx context.Context) (people []record, grants []grant, err err
 	return people, grants, nil
 }
 
+// changes is how often the tables were written by any replica. PostgreSQL only.
+func (r rows) changes(ctx context.Context) (n int64, err error) {
+	err = r.db.Get(ctx, []any{&n}, `SELECT n FROM change`)
+	return n, err
+}
+
 // one reads a person and all rows of their map. No such person is outcome.NotFound.
 func (rows) one(ctx context.Context, q store.Queries, id gate.PersonID) (r record, grants []grant, err error) {
 	err = q.Get(ctx, []any{&r.id, &r.version, &r.email, &r.name, &r.administrator, &r.active},

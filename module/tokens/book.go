@@ -82,8 +82,8 @@ func (b *book) resolve(t *token) {
 
 // good gives the bearer if the token is good here and now. All that is wrong with a token is one answer, which does not
 // say what (contract).
-func (t *token) good(from netip.Addr) (*gate.Bearer, error) {
-	if t == nil || t.gone || !time.Now().Before(t.bearer.Ends) {
+func (t *token) good(from netip.Addr, now time.Time) (*gate.Bearer, error) {
+	if t == nil || t.gone || !now.Before(t.bearer.Ends) {
 		return nil, outcome.Unauthenticated
 	}
 	from = from.Unmap().WithZone("")

@@ -23,7 +23,7 @@ func Parse(text string) ([32]byte, bool) {
 var Checksum = checksum
 
 // Doubt is the state after a write of which nobody knows what it did.
-func (m *Module) Doubt() { m.stale.Store(true) }
+func (m *Module) Doubt() { m.doubt.Store(true) }
 
 // CheckVersions is the store's.
 func (m *Module) CheckVersions(ctx context.Context) error { return m.rows.db.CheckVersions(ctx) }

@@ -50,7 +50,7 @@ func open(t testing.TB, source store.Source, change ...func(*tokens.Config)) *ho
 	if h.people, err = people.New(ctx, theirs, people.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	c := tokens.Config{Permissions: h.people, Counts: h.ledger.count}
+	c := tokens.Config{Permissions: h.people, Counts: h.ledger.counted}
 	for _, do := range change {
 		do(&c)
 	}
@@ -272,10 +272,14 @@ func (l *ledger) Record(_ context.Context, _ gate.Ticket, r *gate.Row) (gate.Row
 	return gate.RowID{ID: int64(len(l.rows))}, nil
 }
 
-func (l *ledger) count(id gate.TokenID) tokens.Count {
+func (l *ledger) counted(_ context.Context, ids ...gate.TokenID) (map[gate.TokenID]tokens.Count, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.counts[id]
+	found := map[gate.TokenID]tokens.Count{}
+	for _, id := range ids {
+		found[id] = l.counts[id]
+	}
+	return found, nil
 }
 
 // all is what the log holds of values, as text.

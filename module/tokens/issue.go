@@ -52,7 +52,7 @@ func (m *Module) issue(ctx context.Context, p gate.Permit, a issueArgs) (Issued,
 		return Issued{}, err
 	}
 	r.hash = sum
-	if _, err := m.current(ctx); err != nil {
+	if _, err := m.fresh(ctx); err != nil {
 		return Issued{}, err
 	}
 	m.writing.Lock()
@@ -75,7 +75,7 @@ func (m *Module) issue(ctx context.Context, p gate.Permit, a issueArgs) (Issued,
 // hasRoom reports whether the person may have one more token, and whether its parent is still there: it may have been
 // revoked since the call was let through. Whoever calls it holds writing.
 func (m *Module) hasRoom(r record) error {
-	b, now := m.now.Load(), time.Now()
+	b, now := m.now.Load(), m.clock().Now()
 	if r.parent != 0 {
 		parent := b.byID[r.parent]
 		if parent == nil || parent.state(now) != "live" {
@@ -106,7 +106,7 @@ func (m *Module) wished(ctx context.Context, p gate.Permit, a issueArgs) (record
 	w := wish{asker: p.Bearer(), record: record{person: owner, agent: a.Agent}}
 	if w.asker != nil {
 		w.parent = w.asker.Token
-		b, err := m.current(ctx)
+		b, err := m.fresh(ctx)
 		if err != nil {
 			return record{}, err
 		}
@@ -121,7 +121,7 @@ func (m *Module) wished(ctx context.Context, p gate.Permit, a issueArgs) (record
 		w.fault("/agent", "is not 1 to 60 characters that can be seen")
 	}
 	w.takeTools(a.Tools, p.Tools())
-	w.takeEnd(a.TTLSeconds, m.config, time.Now())
+	w.takeEnd(a.TTLSeconds, m.config, m.clock().Now())
 	w.takeUses(a.MaxUses)
 	w.takeRate(a.Rate)
 	w.takeBudget(a.Budget)

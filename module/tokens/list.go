@@ -67,11 +67,11 @@ func (m *Module) list(ctx context.Context, p gate.Permit, a listArgs) (Page, err
 			return Page{}, err
 		}
 	}
-	b, err := m.current(ctx)
+	b, err := m.fresh(ctx)
 	if err != nil {
 		return Page{}, err
 	}
-	now := time.Now()
+	now := m.clock().Now()
 	var found []*token
 	for _, t := range b.byID {
 		if (a.Person == 0 || t.person == a.Person) && int64(t.id) < before && t.concerns(p) && t.listed(now) {
@@ -80,8 +80,13 @@ func (m *Module) list(ctx context.Context, p gate.Permit, a listArgs) (Page, err
 	}
 	slices.SortFunc(found, func(a, b *token) int { return cmp.Compare(b.id, a.id) })
 	page := Page{Tokens: []Token{}}
-	for _, t := range found[:min(len(found), pageSize)] {
-		page.Tokens = append(page.Tokens, m.shown(t, now))
+	listed := found[:min(len(found), pageSize)]
+	counts, err := m.counts(ctx, listed)
+	if err != nil {
+		return Page{}, err
+	}
+	for _, t := range listed {
+		page.Tokens = append(page.Tokens, t.shown(counts[t.id], now))
 	}
 	if len(found) > pageSize {
 		page.Cursor = strconv.FormatInt(int64(found[pageSize-1].id), 10)
@@ -113,7 +118,19 @@ func (t *token) listed(now time.Time) bool {
 	return now.Sub(end) < keepListed
 }
 
-func (m *Module) shown(t *token, now time.Time) Token {
+// counts asks the log about all tokens of a page.
+func (m *Module) counts(ctx context.Context, listed []*token) (map[gate.TokenID]Count, error) {
+	if m.config.Counts == nil {
+		return nil, nil
+	}
+	ids := make([]gate.TokenID, len(listed))
+	for i, t := range listed {
+		ids[i] = t.id
+	}
+	return m.config.Counts(ctx, ids...)
+}
+
+func (t *token) shown(c Count, now time.Time) Token {
 	s := Token{
 		ID: t.id, Person: t.person, Parent: t.parent, Agent: t.agent, Tools: t.tools,
 		Issued: stamp(time.UnixMilli(int64(t.id))), // the id is when the row was made
@@ -122,10 +139,6 @@ func (m *Module) shown(t *token, now time.Time) Token {
 	for _, n := range t.networks {
 		s.Networks = append(s.Networks, n.String())
 	}
-	if m.config.Counts == nil {
-		return s
-	}
-	c := m.config.Counts(t.id)
 	s.Calls, s.Uses, s.Spent, s.LastAddress = c.Calls, c.Uses, c.Cost, c.LastAddress
 	if !c.LastUsed.IsZero() {
 		s.LastUsed = stamp(c.LastUsed)

@@ -3,7 +3,6 @@ package tokens
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"gatehouse/gate"
 	"gatehouse/outcome"
@@ -25,7 +24,7 @@ type Revoked struct {
 // revoke ends a token and all its descendants in one transaction. One that is revoked already is left alone. An expired
 // one is revoked like any other: its row then says so.
 func (m *Module) revoke(ctx context.Context, p gate.Permit, a revokeArgs) (Revoked, error) {
-	if _, err := m.current(ctx); err != nil {
+	if _, err := m.fresh(ctx); err != nil {
 		return Revoked{}, err
 	}
 	m.writing.Lock()
@@ -42,7 +41,7 @@ func (m *Module) revoke(ctx context.Context, p gate.Permit, a revokeArgs) (Revok
 		return Revoked{t.id, t.version, 0}, nil
 	}
 	ended := int64(1)
-	now := time.Now()
+	now := m.clock().Now()
 	err := m.write(ctx, func(tx *store.Tx) ([]record, error) {
 		if err := m.rows.revoke(ctx, tx, t.id, version, now); err != nil {
 			return nil, fmt.Errorf("revoking token %d: %w", t.id, err)
@@ -64,7 +63,7 @@ func (m *Module) revoke(ctx context.Context, p gate.Permit, a revokeArgs) (Revok
 func (m *Module) RevokeAll(ctx context.Context) (ended int64, err error) {
 	m.writing.Lock()
 	defer m.writing.Unlock()
-	now := time.Now()
+	now := m.clock().Now()
 	err = m.write(ctx, func(tx *store.Tx) ([]record, error) {
 		if ended, err = m.rows.revokeAll(ctx, tx, now); err != nil {
 			return nil, fmt.Errorf("revoking all tokens: %w", err)

@@ -49,6 +49,12 @@ func (rows) all(ctx context.Context, q store.Queries, now time.Time) (records []
 	return records, nil
 }
 
+// changes is how often the table was written by any replica. PostgreSQL only.
+func (r rows) changes(ctx context.Context) (n int64, err error) {
+	err = r.db.Get(ctx, []any{&n}, `SELECT n FROM change`)
+	return n, err
+}
+
 func (rows) one(ctx context.Context, q store.Queries, id gate.TokenID) (records []record, err error) {
 	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
 		FROM token WHERE id = $1`, id)

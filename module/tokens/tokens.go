@@ -6,6 +6,9 @@
 // book behind an atomic pointer, each with its chain worked out. Writes come one after the other; each replaces the book
 // after its commit and before its call returns, so that the next call sees it (P5). Time and network are checked on every
 // call. Where it is not known what a write did, no token is good until the table was read again.
+//
+// Where replicas share a PostgreSQL database, the others' writes are seen by [Module.Refresh], and what the gate decided
+// with an older book is refused by the log, which compares versions in the transaction that admits a call.
 package tokens
 
 import (
@@ -36,7 +39,9 @@ type Config struct {
 	MaxTTL       time.Duration // no token lives longer; 0: 90 days
 	MaxPerPerson int           // live tokens; 0: 1000
 	Permissions  gate.Permissions
-	Counts       func(gate.TokenID) Count // nil: the counters are not known and not shown
+
+	// Counts says what the log has counted for some tokens. nil: the counters are not known and not shown.
+	Counts func(context.Context, ...gate.TokenID) (map[gate.TokenID]Count, error)
 }
 
 // Count is what the log knows of a token.
@@ -54,7 +59,9 @@ type Module struct {
 	rows    rows
 	writing sync.Mutex // one write at a time: the order of commits is that of books
 	now     atomic.Pointer[book]
-	stale   atomic.Bool // it is not known what the table holds
+	doubt   atomic.Bool  // it is not known what the table holds
+	shared  bool         // other processes write the table too
+	seen    atomic.Int64 // the number of changes that the book holds, where shared
 }
 
 var (
@@ -85,7 +92,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{config: c, rows: rows{db}}
+	m := &Module{config: c, rows: rows{db}, shared: db.Engine() == store.Postgres}
 	if err := m.read(ctx); err != nil {
 		return nil, fmt.Errorf("starting the module tokens: %w", err)
 	}
@@ -128,7 +135,7 @@ func (m *Module) Find(ctx context.Context, text secret.Text, from netip.Addr) (*
 		return nil, err
 	}
 	// How long the look-up takes tells something of a hash, and nothing of a token that has it.
-	return b.byHash[sum].good(from)
+	return b.byHash[sum].good(from, m.clock().Now())
 }
 
 // Current implements gate.Tokens.
@@ -137,17 +144,20 @@ func (m *Module) Current(ctx context.Context, id gate.TokenID, from netip.Addr) 
 	if err != nil {
 		return nil, err
 	}
-	return b.byID[id].good(from)
+	return b.byID[id].good(from, m.clock().Now())
 }
+
+// clock is the one that decides when a token ends: the database's, where replicas share one.
+func (m *Module) clock() *store.Clock { return m.rows.db.Clock() }
 
 // current is the book, read anew first if a write left it in doubt.
 func (m *Module) current(ctx context.Context) (*book, error) {
-	if !m.stale.Load() {
+	if !m.doubt.Load() {
 		return m.now.Load(), nil
 	}
 	m.writing.Lock()
 	defer m.writing.Unlock()
-	if m.stale.Load() {
+	if m.doubt.Load() {
 		if err := m.read(ctx); err != nil {
 			return nil, outcome.Unavailable.From(err, "the tokens cannot be read; try again later")
 		}
@@ -155,14 +165,55 @@ func (m *Module) current(ctx context.Context) (*book, error) {
 	return m.now.Load(), nil
 }
 
+// Refresh reads the table again if another replica has written since: what is asked afterwards is at least as new as the
+// call. It says whether it did. Where there is one process, there is nothing to do.
+func (m *Module) Refresh(ctx context.Context) (changed bool, err error) {
+	if !m.shared {
+		return false, nil
+	}
+	asked := m.seen.Load()
+	n, err := m.rows.changes(ctx)
+	if err != nil {
+		return false, outcome.Unavailable.From(err, "the tokens cannot be read; try again later")
+	}
+	if n == asked {
+		return false, nil
+	}
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	if m.seen.Load() >= n {
+		return true, nil // somebody else has read it meanwhile
+	}
+	if err := m.read(ctx); err != nil {
+		return false, outcome.Unavailable.From(err, "the tokens cannot be read; try again later")
+	}
+	return true, nil
+}
+
+// fresh is the book with all that any replica wrote before the call.
+func (m *Module) fresh(ctx context.Context) (*book, error) {
+	if _, err := m.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return m.current(ctx)
+}
+
 // read makes the book of the whole table. Whoever calls it is the only writer.
 func (m *Module) read(ctx context.Context) error {
-	records, err := m.rows.all(ctx, m.rows.db, time.Now())
+	var n int64
+	if m.shared { // before the table: it is at least as new as the number
+		var err error
+		if n, err = m.rows.changes(ctx); err != nil {
+			return err
+		}
+	}
+	records, err := m.rows.all(ctx, m.rows.db, m.clock().Now())
 	if err != nil {
 		return err
 	}
 	m.now.Store(newBook(records))
-	m.stale.Store(false)
+	m.seen.Store(n)
+	m.doubt.Store(false)
 	return nil
 }
 
@@ -179,7 +230,7 @@ func (m *Module) write(ctx context.Context, do func(*store.Tx) ([]record, error)
 	})
 	if errors.Is(err, outcome.Unknown) {
 		// It may be in the table. Until that was read, what is in memory may let in what was just revoked.
-		m.stale.Store(true)
+		m.doubt.Store(true)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rereadTime)
 		defer cancel()
 		if rereading := m.read(ctx); rereading != nil {

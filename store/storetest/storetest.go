@@ -81,11 +81,25 @@ func Postgres(t testing.TB) store.Source {
 // could do there.
 func Admin(t testing.TB, source store.Source, text string) error {
 	t.Helper()
-	config, err := pgx.ParseConfig(source.Run.Reveal())
+	return as(t, source, "admin", text)
+}
+
+// Owner runs statements as the owner of a source from Postgres, for what other modules' migrations would have made.
+func Owner(t testing.TB, source store.Source, text string) error {
+	t.Helper()
+	return as(t, source, "", text)
+}
+
+// as runs statements as a login; empty: the owner.
+func as(t testing.TB, source store.Source, login, text string) error {
+	t.Helper()
+	config, err := pgx.ParseConfig(source.Owner.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.User = "admin"
+	if login != "" {
+		config.User = login
+	}
 	conn, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -40,6 +40,8 @@ type Config struct {
 	Guards  []guard.Guard                 // further guards
 	Observe func(network, address string) // is told of every connection
 	Log     io.Writer                     // what the process logs; nil: nothing
+	Deaf    bool                          // does not look by itself what other replicas wrote
+	Store   config.Store                  // PostgreSQL, where YAML cannot name it; zero: what YAML says
 
 	Received io.Writer // gets every answer of [House.Send] and of the doors, headers and all
 }
@@ -101,6 +103,9 @@ func TryStart(t testing.TB, c Config) (*House, error) {
 		}
 		h.file.Data = h.Data
 	}
+	if c.Store != (config.Store{}) {
+		h.file.Store = c.Store
+	}
 	t.Cleanup(h.Close)
 	return h, h.open()
 }
@@ -114,7 +119,7 @@ func (h *House) open() (err error) {
 	ctx := context.Background()
 	h.App, err = app.New(ctx, app.Config{
 		File: h.file, Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
-		Modules: h.config.Modules, Parts: h.config.Parts, Guards: h.config.Guards, Observe: h.config.Observe,
+		Modules: h.config.Modules, Parts: h.config.Parts, Guards: h.config.Guards, Observe: h.config.Observe, Deaf: h.config.Deaf,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,119 @@
+package promise_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"gatehouse/config"
+	"gatehouse/gatetest"
+	"gatehouse/outcome"
+	"gatehouse/store/storetest"
+)
+
+// replicas are two gateways on one PostgreSQL, which tell each other nothing: neither listens, nor looks by itself what the
+// other one wrote. The second has the first's keys, as an operator would copy them.
+func replicas(t *testing.T) (one, two *world) {
+	t.Helper()
+	source := storetest.Postgres(t)
+	dir := t.TempDir()
+	for name, dsn := range map[string]string{"run": source.Run.Reveal(), "owner": source.Owner.Reveal()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(dsn), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := gatetest.Config{
+		Store: config.Store{
+			PostgresDSN:      config.Secret{File: filepath.Join(dir, "run")},
+			PostgresOwnerDSN: config.Secret{File: filepath.Join(dir, "owner")},
+		},
+		Deaf: true,
+	}
+	one = newWorldWith(t, c)
+	c.Data = filepath.Join(dir, "second")
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(c.Data, "keys"), os.DirFS(filepath.Join(one.Data, "keys"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"master.json", "audit.json"} {
+		if err := os.Chmod(filepath.Join(c.Data, "keys", key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(c.Data, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return one, newWorldWith(t, c)
+}
+
+// TestPromise_P5_OnEveryReplica: what one replica took away is refused by the other at the next call, on every entry, in
+// sessions that are open, with no message between them.
+func TestPromise_P5_OnEveryReplica(t *testing.T) {
+	t.Parallel()
+	one, two := replicas(t)
+	for name, way := range map[string]struct {
+		want outcome.Code
+		away func(gatetest.Person)
+	}{
+		"permission": {outcome.NotAllowed, func(p gatetest.Person) {
+			p.Grant(map[string]string{"ledger.read": "none", "ledger.write": "none"})
+		}},
+		"token":  {outcome.Unauthenticated, func(p gatetest.Person) { one.Revoke(p.Token) }},
+		"person": {outcome.Unauthenticated, func(p gatetest.Person) { one.Operate("people.disable", map[string]any{"person": p.ID}) }},
+	} {
+		for i, d := range two.Doors() {
+			for _, tool := range []string{"ledger.read", "ledger.write"} {
+				p := one.Person(fmt.Sprint(name, i, tool[7:]), "ledger.read", "ledger.write")
+				if got := d.Call(p.Token.Text, tool, `{}`); got.Code != outcome.OK { // the session is open, the snapshot is made
+					t.Fatalf("%s %s: %s (%s) while it is permitted", d.Title(), tool, got.Code, got.Reason)
+				}
+				before := two.ledger.count()
+				way.away(p)
+				if got := d.Call(p.Token.Text, tool, `{}`); got.Code != way.want || got.Result != "" {
+					t.Errorf("%s gone, %s %s: %s (%s) %s, want %s", name, d.Title(), tool, got.Code, got.Reason, got.Result, way.want)
+				}
+				if tool == "ledger.write" && two.ledger.count() != before {
+					t.Errorf("%s gone, %s: the call reached the ledger", name, d.Title())
+				}
+			}
+		}
+	}
+	if v := one.TryOperate("audit.verify", map[string]any{}); v.Code != outcome.OK {
+		t.Errorf("the one chain: %s (%s)", v.Code, v.Reason)
+	}
+}
+
+// TestPromise_P6_UsesOfAllReplicas: of a hundred calls at once on two replicas, exactly as many run as the token has uses.
+func TestPromise_P6_UsesOfAllReplicas(t *testing.T) {
+	t.Parallel()
+	one, two := replicas(t)
+	const uses = 17
+	token := one.Person("ann", "ledger.write").Issue(map[string]any{"tools": []string{"ledger.write"}, "max_uses": uses})
+	var ran, others atomic.Int64
+	var all sync.WaitGroup
+	for i := range 100 {
+		w := []*world{one, two}[i%2]
+		all.Go(func() {
+			switch got := w.Doors()[0].Call(token.Text, "ledger.write", `{}`); got.Code {
+			case outcome.OK:
+				ran.Add(1)
+			case outcome.Limited:
+			default:
+				others.Add(1)
+				t.Errorf("%s (%s)", got.Code, got.Reason)
+			}
+		})
+	}
+	all.Wait()
+	if arrived := one.ledger.count() + two.ledger.count(); ran.Load() != uses || int64(arrived) != uses {
+		t.Errorf("%d were answered and %d arrived, want %d", ran.Load(), arrived, uses)
+	}
+	if v := two.Operate("audit.verify", map[string]any{}); v.IsZero() {
+		t.Error("the log was not verified")
+	}
+}

@@ -24,10 +24,19 @@ func two() []store.Schema {
 
 func named(name string) func(*store.Config) { return func(c *store.Config) { c.Name = name } }
 
-// grow writes rows one after the other into both databases, the first one always ahead, until ctx ends.
-func grow(ctx context.Context, t *testing.T, first, second *store.DB) {
+// grow writes rows one after the other into both databases, the first one always ahead, until ctx ends: so many for each
+// time that more says so, or a slow copy would grow the next one.
+func grow(ctx context.Context, t *testing.T, more <-chan int, first, second *store.DB) {
 	t.Helper()
-	for n := 1; ctx.Err() == nil; n++ {
+	for n, last := 1, 0; ctx.Err() == nil; n++ {
+		for n > last {
+			select {
+			case rows := <-more:
+				last += rows
+			case <-ctx.Done():
+				return
+			}
+		}
 		for _, db := range []*store.DB{first, second} {
 			if _, err := db.Exec(context.WithoutCancel(ctx), insertRow, n, 0, n, "x"); err != nil {
 				t.Error(err)
@@ -45,10 +54,13 @@ func TestACutIsOneMomentOfAllDatabases(t *testing.T) {
 		first, second := open(t, source), open(t, source, named("other"))
 		ctx, stop := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { grow(ctx, t, first, second) })
+		more := make(chan int, 20)
+		wg.Go(func() { grow(ctx, t, more, first, second) })
 		var longest time.Duration
 		seen := 0
 		for range 20 {
+			more <- 100
+			<-time.After(time.Millisecond) // the cut comes in the midst of them
 			cut, err := store.TakeCut(t.Context(), source, two(), []*store.DB{second, first})
 			if err != nil {
 				t.Fatal(err)

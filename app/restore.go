@@ -318,7 +318,7 @@ func (s restore) wake(ctx context.Context, staged Config, m backup.Manifest) (ro
 
 // place moves everything to where it belongs. With PostgreSQL the rows go there, in one transaction, and the keys here.
 func (s restore) place(ctx context.Context) error {
-	for _, name := range []string{"lock", "operator.key", "operator.sock", "serve", "work"} { // of the house while it lay apart
+	for _, name := range []string{"lock", "operator.key", "operator.sock", "serve", "work", "audit.reserve"} { // of the house while it lay apart
 		if err := os.RemoveAll(filepath.Join(s.stage, name)); err != nil {
 			return fmt.Errorf("putting the restored files in place: %w", err)
 		}

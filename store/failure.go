@@ -96,6 +96,16 @@ func classifySQLite(e *sqlite.Error, err error) *outcome.Error {
 	return nil
 }
 
+// Full reports whether err says that there is no room left where the database keeps its files.
+func Full(err error) bool {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) { // the index of a write-ahead log cannot grow either
+		return lite.Code()&0xff == sqlite3.SQLITE_FULL || lite.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
+	}
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "53100"
+}
+
 // classifyPostgres goes by https://www.postgresql.org/docs/current/errcodes-appendix.html.
 func classifyPostgres(e *pgconn.PgError, err error) *outcome.Error {
 	switch e.Code {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,12 @@ func (e *entry) readyz(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err != nil {
-		answer(w, explained(outcome.Unavailable.From(err, "calls cannot be served at the moment; the server's own log says why")))
+		why := ""
+		var public interface{ Word() string } // an error that has one tells it to whoever asks
+		if errors.As(err, &public) {
+			why = " (" + public.Word() + ")"
+		}
+		answer(w, explained(outcome.Unavailable.From(err, "calls cannot be served at the moment%s; the server's own log says why", why)))
 		return
 	}
 	send(w, http.StatusOK, "application/json", []byte(`{"status":"ready"}`))

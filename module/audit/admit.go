@@ -19,6 +19,9 @@ func (m *Module) Left(_ context.Context, chain []gate.Link) error { return m.use
 // Admit implements gate.Log. Once the intent is on its way to the database the end of ctx is not heeded: an intent that
 // nobody waits for would become a row of a call that never was.
 func (m *Module) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gate.Ticket, error) {
+	if m.writer.room.full.Load() {
+		return gate.Ticket{}, errFull
+	}
 	taken, err := m.uses.take(chain)
 	if err != nil {
 		return gate.Ticket{}, err
@@ -56,9 +59,12 @@ func (m *Module) Record(ctx context.Context, t gate.Ticket, r *gate.Row) (gate.R
 			return gate.RowID{}, errTicket
 		}
 	}
+	if !t.Admitted && m.writer.room.count(r) {
+		return gate.RowID{}, errFull
+	}
 	e, err := m.entry(ctx, r, t.Uses, ends)
 	if err == nil {
-		e.holds = true
+		e.holds, e.owed = true, t.Admitted
 		err = m.writer.write(ctx, e)
 	}
 	switch {
@@ -68,6 +74,9 @@ func (m *Module) Record(ctx context.Context, t gate.Ticket, r *gate.Row) (gate.R
 		m.uses.lose(ends)
 	default:
 		m.giveBack(r, t.Uses)
+		if outcome.Of(err) == outcome.Unavailable && (e == nil || !e.unclear) {
+			m.writer.room.count(r) // if that is why: it will stand in the row of all who had to be turned away
+		}
 	}
 	return gate.RowID{}, err
 }

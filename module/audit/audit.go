@@ -52,6 +52,8 @@ type Config struct {
 	// Place names what only one process can hold, such as the data folder that it has locked, so that what the last holder
 	// left is settled at once; empty: replicas are told apart by their leases alone. PostgreSQL only.
 	Place string
+
+	full func(error) bool // what counts as a full disk; nil: what does. Tests have others
 }
 
 const defaultPayload = 16 << 10
@@ -104,7 +106,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.writer = newWriter(m.rows, m.uses, m.budgets, c.Place, kit.Log)
+	m.writer = newWriter(m.rows, m.uses, m.budgets, c.Place, m.makeRoom(kit.Source.Dir, c.full), kit.Log)
 	if err := m.writer.begin(ctx); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}

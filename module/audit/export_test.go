@@ -11,6 +11,12 @@ import (
 	"gatehouse/store"
 )
 
+// FullWhen says which errors count as a full disk.
+func (c *Config) FullWhen(full func(error) bool) { c.full = full }
+
+// ReserveSize is how large the reserve is.
+const ReserveSize = reserveSize
+
 // DB is the log's own handle, with the rights that the process has.
 func (m *Module) DB() *store.DB { return m.rows.db }
 

@@ -36,6 +36,7 @@ type entry struct {
 	ends   *held // the intent that the row ends
 	holds  bool  // its call holds one use of each of row.Used, which end with the row
 	left   bool  // a replica that is gone left it; nobody waits for it
+	owed   bool  // the row of a call that was let through: it is written even if the disk is full
 
 	// What it was decided with, where several processes write the log.
 	compare bool
@@ -65,6 +66,7 @@ type writer struct {
 	tip     atomic.Pointer[place] // the end of the chain as last committed; the goroutine alone stores it
 	failure atomic.Pointer[error] // why rows could not be written last time; nil: they could
 	grown   grown
+	room    *room
 
 	// Where several processes write the log: this one's replica, made by begin, and what only it can hold.
 	replica int64
@@ -75,9 +77,9 @@ type writer struct {
 	crowded bool // the last group was larger than one
 }
 
-func newWriter(r rows, u *uses, b *budgets, place string, log *slog.Logger) *writer {
+func newWriter(r rows, u *uses, b *budgets, place string, room *room, log *slog.Logger) *writer {
 	return &writer{
-		rows: r, uses: u, budgets: b, place: place, log: log,
+		rows: r, uses: u, budgets: b, place: place, room: room, log: log,
 		queue: make(chan *entry, 4*maxGroup), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -105,9 +107,14 @@ func (w *writer) begin(ctx context.Context) error {
 		}
 		settle = w.settleAbandoned
 	}
-	if err := settle(ctx); err != nil {
+	err = settle(ctx)
+	if errors.Is(err, errNoRoom) {
+		err = settle(ctx) // there is the reserve now
+	}
+	if err != nil {
 		return fmt.Errorf("writing rows for calls that were under way: %w", err)
 	}
+	w.note(w.room.begin())
 	go w.run()
 	return nil
 }
@@ -203,6 +210,7 @@ func (w *writer) run() {
 			}
 		case <-w.stop:
 			w.drain()
+			w.lastWords()
 			return
 		}
 	}
@@ -261,9 +269,21 @@ func (w *writer) writeGroup(group []*entry) {
 		w.answer(group, *w.failure.Load())
 		return
 	}
+	if w.room.full.Load() {
+		if group = w.turnAway(group); len(group) == 0 {
+			return
+		}
+	}
 	err := w.commit(group)
-	if outcome.Of(err) == outcome.Internal && len(group) > 1 && !w.unsure {
-		// Something in the group is not fit to be written. It must not take the others with it.
+	if errors.Is(err, errNoRoom) && !w.unsure {
+		if group = w.turnAway(group); len(group) == 0 { // those who run have the reserve now
+			return
+		}
+		err = w.commit(group)
+	}
+	apart := outcome.Of(err) == outcome.Internal || errors.Is(err, errNoRoom)
+	if apart && len(group) > 1 && !w.unsure {
+		// Something in the group is not fit to be written, or all of it is too much. It must not take the others with it.
 		for _, e := range group {
 			w.answer([]*entry{e}, w.commit([]*entry{e}))
 		}
@@ -301,6 +321,7 @@ func (w *writer) commit(group []*entry) error {
 			break
 		}
 	}
+	err = w.lacking(err)
 	w.note(err)
 	return err
 }
@@ -309,6 +330,9 @@ func (w *writer) commit(group []*entry) error {
 func (w *writer) note(err error) {
 	was := w.failure.Load()
 	if err == nil {
+		if w.room.full.Load() {
+			return // what was written may have come from the reserve
+		}
 		if was != nil {
 			w.failure.Store(nil)
 			w.log.Info("the log can be written again")
@@ -318,7 +342,10 @@ func (w *writer) note(err error) {
 	if was == nil {
 		w.log.Error("the log cannot be written", "error", err)
 	}
-	coded := error(outcome.Unavailable.From(err, reasonUnwritable))
+	coded := err
+	if !errors.Is(err, errNoRoom) {
+		coded = outcome.Unavailable.From(err, reasonUnwritable)
+	}
 	w.failure.Store(&coded)
 }
 
@@ -411,7 +438,10 @@ func (w *writer) mend() {
 		err = w.settle(ctx, w.uses.losses())
 	}
 	if err == nil && w.failure.Load() != nil {
-		err = w.rows.probe(ctx)
+		err = w.lacking(w.rows.probe(ctx))
+	}
+	if err == nil && w.room.full.Load() {
+		err = w.relieve(ctx)
 	}
 	w.note(err)
 }

@@ -7,7 +7,7 @@ BIN := build/bin
 FUZZTIME ?= 15s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test short race cross fuzz bench mutants lint fmt demo parts release clean
+.PHONY: help build check test short race cross fuzz soak bench mutants lint fmt demo parts release clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -33,6 +33,10 @@ cross: ## vet for the other systems that Gatehouse builds for
 
 fuzz: ## every fuzz target for FUZZTIME (15s)
 	@FUZZTIME=$(FUZZTIME) bash tools/suites.sh fuzz
+
+soak: ## the long runs: kills, flips, races, clocks, idle sessions, 60 s for each fuzz target
+	@bash tools/parts.sh
+	@FUZZTIME=60s bash tools/suites.sh soak races idle fuzz
 
 bench: ## measure the gate against direct calls and print the table of docs/performance.md
 	$(GO) run ./bench

@@ -61,6 +61,15 @@ root_tests() {
 		END { for (dir in names) print dir, names[dir] }
 	'
 }
+# suite_soak runs the tests that are short in the other suites at their full length: 200 kills on each engine, 2,000 flips.
+suite_soak() {
+	GATEHOUSE_SOAK=1 gotests -timeout 2h -count=1 -v -run 'Crash|Kill|Flipped|ReplicaThatDies|Skewed|Clock|ManyInserts' ./promise ./module/audit ./store
+}
+# suite_races repeats what may depend on who comes first: rights and uses that are taken away while calls run.
+suite_races() {
+	GATEHOUSE_SOAK=1 gotests -timeout 2h -count="${RACES:-30}" -run 'P5_|Uses' ./promise ./module/audit
+}
+suite_idle() { "$GO" run ./bench -idle 10000; }
 suite_demo() { "$GO" run . demo --once; }
 suite_fuzz() {
 	local file target failed=0

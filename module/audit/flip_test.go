@@ -14,7 +14,7 @@ import (
 	"gatehouse/store/storetest"
 )
 
-// flipsVariable says how many places are flipped; without it, 300.
+// flipsVariable says how many places are flipped; without it, 300, or 2,000 under make soak.
 const flipsVariable = "GATEHOUSE_TEST_FLIPS"
 
 // TestFlippedBytesAreFound is T28: a byte at a random place of the file is flipped. Verify names what is wrong, or cannot
@@ -24,6 +24,9 @@ func TestFlippedBytesAreFound(t *testing.T) {
 	flips := 300
 	if testing.Short() {
 		flips = 50
+	}
+	if os.Getenv("GATEHOUSE_SOAK") == "1" {
+		flips = 2000
 	}
 	if n, err := strconv.Atoi(os.Getenv(flipsVariable)); err == nil {
 		flips = n

@@ -30,7 +30,7 @@ const singleVariable = "GATEHOUSE_TEST_AUDIT_SINGLE"
 
 const singleRows = 50
 
-// killsVariable says how often; without it, 20 times.
+// killsVariable says how often; without it, 20 times, or 200 under make soak.
 const killsVariable = "GATEHOUSE_TEST_KILLS"
 
 // victim writes as fast as it can, and says on standard output what it was answered: "row ID" for a row, "intent TASK" for
@@ -97,6 +97,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	kills := 20
 	if testing.Short() {
 		kills = 5
+	}
+	if os.Getenv("GATEHOUSE_SOAK") == "1" {
+		kills = 200
 	}
 	if n, err := strconv.Atoi(os.Getenv(killsVariable)); err == nil {
 		kills = n

@@ -46,6 +46,14 @@ func grow(ctx context.Context, t *testing.T, more <-chan int, first, second *sto
 	}
 }
 
+// slow is a context that is slow to ask, so that what a cut does step by step takes long enough for others to come between.
+type slow struct{ context.Context }
+
+func (s slow) Done() <-chan struct{} {
+	<-time.After(time.Millisecond)
+	return s.Context.Done()
+}
+
 // TestACutIsOneMomentOfAllDatabases: no row is in the second database of a copy that is not in the first, and the first is
 // never more than the row that was under way ahead.
 func TestACutIsOneMomentOfAllDatabases(t *testing.T) {
@@ -61,7 +69,7 @@ func TestACutIsOneMomentOfAllDatabases(t *testing.T) {
 		for range 20 {
 			more <- 100
 			<-time.After(time.Millisecond) // the cut comes in the midst of them
-			cut, err := store.TakeCut(t.Context(), source, two(), []*store.DB{second, first})
+			cut, err := store.TakeCut(slow{t.Context()}, source, two(), []*store.DB{second, first})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -65,3 +65,15 @@ func Split(text string) (statement string, params int, err error) {
 	err = t.read()
 	return text[:t.end], t.wanted(), err
 }
+
+// PostgresStart is the first word of a statement and the statement from there on.
+var PostgresStart = postgresStart
+
+// MySQLText gives a statement without what stands before and behind it, and its words.
+func MySQLText(text string) (statement string, words []string, err error) {
+	t, err := readMySQLText(text)
+	for _, w := range t.words {
+		words = append(words, w.upper)
+	}
+	return t.text, words, err
+}

@@ -28,7 +28,8 @@ type server struct {
 	driver, reader, writer string
 	param                  string // how the first parameter is written
 	sleep                  string // a statement that takes ten seconds
-	sleeping               string // how many of those run
+	endless                string // a statement that takes minutes, and whose server does not notice that the client hung up
+	running                string // how many of those run
 	big                    string // gives one value of so many bytes
 	many                   string // gives 5,000 rows with a text of so many bytes
 	look                   func(t testing.TB, query string) string
@@ -41,7 +42,7 @@ func servers(t *testing.T, test func(t *testing.T, s server)) {
 		t.Parallel()
 		p := openPostgresShop(t)
 		test(t, server{
-			"postgres", p.reader, p.writer, "$1", "SELECT pg_sleep(10)", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'FETCH%' AND state = 'active' AND datname = current_database()",
+			"postgres", p.reader, p.writer, "$1", "SELECT pg_sleep(10)", "SELECT pg_sleep(100)", "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'FETCH%' AND state = 'active' AND datname = current_database()",
 			"SELECT repeat('x', %d)", "SELECT repeat('x', %d) FROM generate_series(1, 5000)", p.look, p.do, p.house,
 		})
 	})
@@ -49,7 +50,9 @@ func servers(t *testing.T, test func(t *testing.T, s server)) {
 		t.Parallel()
 		m := openMySQLShop(t, mariadb(t))
 		test(t, server{
-			"mysql", m.reader, m.writer, "?", "SELECT SLEEP(10)", "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%' AND DB = DATABASE()",
+			"mysql", m.reader, m.writer, "?", "SELECT SLEEP(10)",
+			"SELECT COUNT(*) FROM information_schema.COLLATIONS AS a, information_schema.COLLATIONS AS b, information_schema.COLLATIONS AS c, information_schema.COLLATIONS AS d",
+			"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT COUNT(*) FROM%AS d' AND DB = DATABASE()",
 			"SELECT REPEAT('x', %d)", "SELECT REPEAT('x', %d) FROM information_schema.COLLATIONS AS a, information_schema.COLLATIONS AS b LIMIT 5000", m.look, m.do, m.house,
 		})
 	})
@@ -108,19 +111,22 @@ func TestDeadlineCancelsOnTheServer(t *testing.T) {
 			began := time.Now()
 			done := make(chan error, 1)
 			go func() {
-				_, err := m.Query(ctx, database.Args("db", s.sleep))
+				_, err := m.Query(ctx, database.Args("db", s.endless))
 				done <- err
 			}()
-			if !eventually(func() bool { return s.look(t, s.sleeping) == "1" }) {
+			if !eventually(func() bool { return s.look(t, s.running) == "1" }) {
 				t.Errorf("%s: the statement does not run", name)
 			}
+			<-ctx.Done()
+			over := time.Now()
 			err := <-done
 			cancel()
 			if outcome.Of(err) != outcome.Timeout || time.Since(began) > 5*time.Second {
 				t.Errorf("%s: %v after %s, want timeout", name, err, time.Since(began))
 			}
-			if !eventually(func() bool { return s.look(t, s.sleeping) == "0" }) {
-				t.Errorf("%s: the statement still runs on the server", name)
+			gone := eventually(func() bool { return s.look(t, s.running) == "0" })
+			if took := time.Since(over); !gone || took > 2*time.Second {
+				t.Errorf("%s: the statement still runs on the server %s after the deadline", name, took)
 			}
 		}
 	})

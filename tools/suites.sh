@@ -41,7 +41,7 @@ suite_breakable() { gotests -tags breakable ./demo; }
 # The race detector needs cgo; nothing else here does. It makes a test some ten times slower, so it looks at the rooms in
 # which goroutines share something; the others have no state or run these.
 suite_race() {
-	CGO_ENABLED=1 gotests -race -short ./app ./config ./egress ./entry/... ./gate ./httpfront ./module/... ./store/... ./wire
+	CGO_ENABLED=1 gotests -race -short ./app ./bridge ./config ./egress ./entry/... ./gate ./httpfront ./module/... ./store/... ./wire
 }
 # suite_root runs the tests that leave out something unless they run as root: those that ask for their uid.
 suite_root() {

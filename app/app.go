@@ -25,6 +25,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -240,6 +241,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	a.Log, err = audit.New(ctx, kit("audit"), audit.Config{
 		Payload: int64(a.file.Audit.Payload), HeadFile: a.file.Audit.HeadFile, Sealer: v,
 		KeyFile: a.auditKey(), Checkpoints: a.checkpoints(), PerDay: gate.Money(a.file.Limits.BudgetPerDay),
+		Keep:  a.file.Audit.KeepPayloads,
 		Place: store.FolderIdentity(a.file.Data),
 	})
 	if err != nil {
@@ -452,16 +454,42 @@ func (a *App) StartJobs(ctx context.Context) {
 			}
 			for {
 				if !job.Once || a.turn(ctx, name, job.Every) {
-					a.Gate.Call(ctx, a.Gate.Job(name), gate.Request{Tool: job.Tool})
+					a.runJob(ctx, name, job)
 				}
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(pause):
+				case <-time.After(pause + later(job.Jitter)):
 				}
 			}
 		})
 	}
+}
+
+// runJob makes the one call of a job, if there is something to do.
+func (a *App) runJob(ctx context.Context, name string, job gate.Job) {
+	r := gate.Request{Tool: job.Tool}
+	if job.Arguments != nil {
+		var err error
+		if r.Canonical, err = job.Arguments(ctx); err != nil {
+			if ctx.Err() == nil {
+				a.log.Error("a job could not be begun; it is tried again at its next time", "job", name, "error", err)
+			}
+			return
+		}
+		if r.Canonical.IsZero() {
+			return
+		}
+	}
+	a.Gate.Call(ctx, a.Gate.Job(name), r)
+}
+
+// later is a time by chance, shorter than most.
+func later(most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	return mathrand.N(most)
 }
 
 // Operator is the caller for the operator's commands that run in this process, under the lock.

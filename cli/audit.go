@@ -290,6 +290,9 @@ func (r *run) sayReport(report app.LogReport) error {
 	if err := r.say("the log holds: %d rows, the last %s; %d payloads opened", report.Rows, report.Last, report.Opened); err != nil {
 		return err
 	}
+	if report.Ended > 0 {
+		r.note("%d payloads were removed because their time was over", report.Ended)
+	}
 	if report.Sealed != "" {
 		r.note("payloads were not opened: %s", report.Sealed)
 	}

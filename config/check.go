@@ -29,6 +29,7 @@ func (f *File) check() (path []any, err error) {
 		{[]any{"limits", "calls_per_minute"}, atLeast(f.Limits.CallsPerMinute, 1)},
 		{[]any{"limits", "in_flight"}, atLeast(f.Limits.InFlight, 1)},
 		{[]any{"audit", "payload"}, atMost(f.Audit.Payload, 16<<20)},
+		{[]any{"audit", "keep_payloads"}, atLeast(f.Audit.KeepPayloads, day)},
 	} {
 		if c.err != nil {
 			return c.path, c.err

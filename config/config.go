@@ -96,8 +96,10 @@ type Limits struct {
 
 // Audit says what the log keeps.
 type Audit struct {
-	Payload  Size   `yaml:"payload"`        // the most bytes kept of one call's input, and as many of its output
-	HeadFile string `yaml:"head_file,path"` // a second place for the signed head; empty: none
+	Payload Size `yaml:"payload"` // the most bytes kept of one call's input, and as many of its output
+	// KeepPayloads is how long inputs, outputs and reasons are kept; the rows themselves stay.
+	KeepPayloads time.Duration `yaml:"keep_payloads"`
+	HeadFile     string        `yaml:"head_file,path"` // a second place for the signed head; empty: none
 }
 
 // Backup says for whom backups are made.
@@ -115,7 +117,7 @@ func Default(data string) File {
 		Data:   cmp.Or(data, defaultData),
 		Tokens: Tokens{DefaultTTL: 24 * time.Hour, MaxTTL: 90 * day, MaxPerPerson: 1000},
 		Limits: Limits{Body: 4 << 20, CallsPerMinute: 600, InFlight: 64, Drain: 30 * time.Second},
-		Audit:  Audit{Payload: 16 << 10},
+		Audit:  Audit{Payload: 16 << 10, KeepPayloads: 90 * day},
 	}
 }
 

@@ -101,7 +101,7 @@ func TestWholeFile(t *testing.T) {
 		Keys:           config.Keys{MasterFile: "/etc/gatehouse/master.json"},
 		Tokens:         config.Tokens{DefaultTTL: 12 * time.Hour, MaxTTL: 36 * time.Hour, MaxPerPerson: 10},
 		Limits:         config.Limits{Body: 1 << 20, CallsPerMinute: 60, InFlight: 8, Drain: 90 * time.Second},
-		Audit:          config.Audit{Payload: 4096, HeadFile: filepath.Join(filepath.Dir(dir), "elsewhere", "head")},
+		Audit:          config.Audit{Payload: 4096, KeepPayloads: 30 * 24 * time.Hour, HeadFile: filepath.Join(filepath.Dir(dir), "elsewhere", "head")},
 		Metrics:        config.Metrics{Listen: "127.0.0.1:9464"},
 		OTLP:           config.OTLP{Endpoint: "http://collector:4318/otlp", Private: true},
 	}
@@ -120,7 +120,7 @@ func TestNothingSaidIsDefault(t *testing.T) {
 	if want.Listen != "127.0.0.1:8080" || want.Data != "./data" || want.MasterFile() != filepath.Join("data", "keys", "master.json") ||
 		want.Tokens != (config.Tokens{DefaultTTL: 24 * time.Hour, MaxTTL: 90 * 24 * time.Hour, MaxPerPerson: 1000}) ||
 		want.Limits != (config.Limits{Body: 4 << 20, CallsPerMinute: 600, InFlight: 64, Drain: 30 * time.Second}) ||
-		want.Audit != (config.Audit{Payload: 16 << 10}) {
+		want.Audit != (config.Audit{Payload: 16 << 10, KeepPayloads: 90 * 24 * time.Hour}) {
 		t.Errorf("Default = %+v", want)
 	}
 	for _, text := range []string{

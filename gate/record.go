@@ -214,7 +214,9 @@ func cut(s string, n int) string {
 
 // readsLog reports whether a tool reads the log itself: its rows keep the arguments and a count, or the log would copy
 // itself and a reader would own what others did.
-func readsLog(tool ToolName) bool { return strings.HasPrefix(string(tool), "audit.") }
+func readsLog(tool ToolName) bool {
+	return strings.HasPrefix(string(tool), "audit.") && tool != "audit.prune" // whose result is counts of what it removed
+}
 
 func countOnly(v canon.Value) canon.Value {
 	n := 0

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/app"
 	"gatehouse/config"
+	"gatehouse/outcome"
 )
 
 // TestPromise_P7_TheLogOnlyGrows: the database itself refuses to change or drop a row, whoever asks (T19).
@@ -176,5 +177,52 @@ func tamper(t *testing.T, path string, changes []string) {
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPromise_P7_PayloadsStay: whoever asks, the database removes no payload of the last day and changes none, nobody but the
+// job calls audit.prune, and a range that somebody wrote down to hide what is gone is found.
+func TestPromise_P7_PayloadsStay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	ann := w.Person("ann", "ledger.read")
+	for _, d := range w.Doors() {
+		d.Call(ann.Token.Text, "ledger.read", `{"text":"a"}`)
+		if r := d.Call(ann.Token.Text, "audit.prune", `{"before":2,"from":1}`); r.Code != outcome.NotAllowed {
+			t.Errorf("%s: audit.prune is %s", d.Title(), r.Code)
+		}
+	}
+	if o := w.TryOperate("audit.prune", map[string]int64{"before": 2, "from": 1}); o.Code != outcome.NotAllowed {
+		t.Errorf("the operator: audit.prune is %s", o.Code)
+	}
+	db := w.file("audit.db")
+	for _, s := range []string{
+		`DELETE FROM payload WHERE id = (SELECT min(id) FROM payload)`, `UPDATE payload SET sealed = zeroblob(3)`,
+		`REPLACE INTO payload SELECT id, seq, zeroblob(3) FROM payload`,
+	} {
+		if _, err := db.ExecContext(t.Context(), s); err == nil {
+			t.Errorf("the database takes %s", s)
+		}
+	}
+	// Not even with a range and an intent that name them all.
+	for _, s := range []string{
+		`INSERT INTO pruned SELECT max(id) + 864000000, 0, 0, max(id) + 1 FROM log`,
+		`INSERT INTO intent SELECT id, seq, '{"job":"x","pruned":{"before":' || before_ms || ',"from":0},"tool":"audit.prune"}', x'00' FROM pruned`,
+	} {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM payload`); err == nil {
+		t.Error("payloads of today go")
+	}
+	if _, err := db.ExecContext(t.Context(), `DELETE FROM intent`); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	dir := w.copyOf(t)
+	tamper(t, filepath.Join(dir, "audit.db"), []string{`DELETE FROM payload WHERE (id, seq) = (SELECT id, seq FROM log WHERE n = 2)`})
+	if r := verify(t, dir, ""); r.OK || !strings.Contains(r.Fault.Problem, "no row says so") {
+		t.Errorf("a payload is gone in a range that no row names: %v, %s", r.OK, r.Fault)
 	}
 }

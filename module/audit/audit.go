@@ -34,6 +34,7 @@ var (
 	verifyKey = gate.NewKey("audit/verify")
 	sumsKey   = gate.NewKey("audit/sums")
 	exportKey = gate.NewKey("audit/export")
+	pruneKey  = gate.NewKey("audit/prune")
 )
 
 //go:embed sqlite postgres
@@ -41,7 +42,9 @@ var migrations embed.FS
 
 // Config says what the log keeps and with what it seals and signs.
 type Config struct {
-	Payload  int64  // bytes of the arguments, and of the result, that are kept; zero: 16 KiB
+	Payload int64 // bytes of the arguments, and of the result, that are kept; zero: 16 KiB
+	// Keep is how long payloads are kept, at least a day; zero: 90 days.
+	Keep     time.Duration
 	HeadFile string // a second place for the signed head, best on another machine's disk; empty: none
 	// Checkpoints are the files that hold the newest signed checkpoint.
 	Checkpoints []string
@@ -63,6 +66,7 @@ type Module struct {
 	rows         rows
 	sealer       gate.Sealer
 	payload      int64
+	keep         time.Duration
 	log          *slog.Logger
 	uses         *uses
 	work         *os.Root // holds exports until they are fetched
@@ -75,8 +79,8 @@ type Module struct {
 }
 
 var (
-	_ gate.Module = (*Module)(nil)
-	_ gate.Log    = (*Module)(nil)
+	_ gate.Scheduled = (*Module)(nil)
+	_ gate.Log       = (*Module)(nil)
 )
 
 // New opens the log. Calls that were under way when the process last ended become rows with the outcome unknown before it
@@ -88,13 +92,19 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if c.Payload <= 0 {
 		c.Payload = defaultPayload
 	}
+	if c.Keep == 0 {
+		c.Keep = defaultKeep
+	}
+	if c.Keep < youngest {
+		return nil, fmt.Errorf("opening the log: payloads must be kept for %s at least", youngest)
+	}
 	db, err := kit.OpenWith(ctx, store.Config{
-		Migrations: migrations, AppendOnly: []string{"log"}, Reads: []string{personVersions, tokenVersions},
+		Migrations: migrations, AppendOnly: onlyGrow(), Reads: []string{personVersions, tokenVersions},
 	})
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, log: kit.Log, uses: newUses(), budgets: newBudgets(c.PerDay)}
+	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, keep: c.Keep, log: kit.Log, uses: newUses(), budgets: newBudgets(c.PerDay)}
 	if m.work, err = kit.Root(); err != nil {
 		return nil, err
 	}
@@ -153,6 +163,11 @@ func (m *Module) Tools() []gate.Tool {
 			Description: "Writes rows of the audit log, without payloads, into a file in the data folder, for the operator's command.",
 			Effect:      gate.Writes, Trusted: true, Who: gate.Persons, Deadline: 30 * time.Minute,
 		}, m.export),
+		gate.AccessControlled("prune", pruneKey, gate.Spec{
+			Title:       "Remove old payloads",
+			Description: "Removes the payloads of a range of rows that were kept as long as is configured. The rows themselves stay.",
+			Effect:      gate.Destroys, Trusted: true, Who: gate.Jobs, Deadline: 10 * time.Minute,
+		}, m.prune),
 	}
 }
 

@@ -158,7 +158,7 @@ func newTable(to io.Writer) rowWriter { return &table{to: csv.NewWriter(to)} }
 var headings = []string{
 	"id", "n", "began", "person", "agent", "token", "ancestors", "operator", "job", "entry", "address", "session", "tool", "effect", "decision",
 	"rule", "outcome", "count", "price", "bytes_in", "bytes_out", "took_us", "map_version", "grant_version", "token_version", "definition",
-	"used", "intent", "peer_uid", "peer_pid", "peer_program", "commitment", "prev", "hash",
+	"used", "intent", "pruned_from", "pruned_before", "peer_uid", "peer_pid", "peer_program", "commitment", "prev", "hash",
 }
 
 func (t *table) row(r *Row) error {
@@ -172,7 +172,7 @@ func (t *table) row(r *Row) error {
 		list(r.Ancestors), strconv.FormatBool(r.Operator), r.Job, r.Entry, r.Address, r.Session, r.Tool, r.Effect, r.Decision,
 		r.Rule, r.Outcome, number(r.Count), number(int64(r.Price)), number(r.BytesIn), number(r.BytesOut), number(r.Took),
 		number(r.MapVersion), number(r.GrantVersion), number(r.TokenVersion), r.Definition,
-		list(r.Used), r.Intent, number(int64(r.Peer.UID)), number(int64(r.Peer.PID)), r.Peer.Program, r.Commitment, r.Prev, r.Hash,
+		list(r.Used), r.Intent, number(r.Pruned.From), number(r.Pruned.Before), number(int64(r.Peer.UID)), number(int64(r.Peer.PID)), r.Peer.Program, r.Commitment, r.Prev, r.Hash,
 	}
 	for i := range cells {
 		cells[i] = harmless(cells[i])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"gatehouse/canon"
 	"gatehouse/gate"
 	"gatehouse/outcome"
 	"gatehouse/store"
@@ -100,4 +101,17 @@ func SumsKept(ctx context.Context, db *store.DB) (map[string]Sums, error) {
 		byName[fmt.Sprint(s.Day, " ", s.Person, " ", s.Agent, " ", s.Tool)] = s.Sums
 	}
 	return byName, err
+}
+
+// PruneOnce removes one batch of a range, whose intent is there.
+func (m *Module) PruneOnce(ctx context.Context, args canon.Value) (int64, error) {
+	var a Range
+	if err := args.Decode(&a); err != nil {
+		return 0, err
+	}
+	intent, err := m.rows.intentOf(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	return m.rows.prune(ctx, intent, a, true)
 }

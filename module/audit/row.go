@@ -43,6 +43,7 @@ type Row struct {
 	Person       gate.PersonID  `json:"person,omitzero"`
 	Prev         string         `json:"prev"`
 	Price        gate.Money     `json:"price,omitzero"`
+	Pruned       Range          `json:"pruned,omitzero"`
 	Rule         string         `json:"rule,omitzero"`
 	Session      string         `json:"session,omitzero"`
 	Token        gate.TokenID   `json:"token,omitzero"`
@@ -67,7 +68,7 @@ func newRow(r *gate.Row) Row {
 		Definition: clean(r.Definition), Effect: effect, Entry: clean(r.Entry), Format: format,
 		GrantVersion: r.GrantVersion, Job: clean(r.Job), MapVersion: r.MapVersion, Operator: r.Operator,
 		Outcome: r.Outcome.String(), Peer: gate.Peer{UID: r.Peer.UID, PID: r.Peer.PID, Program: clean(r.Peer.Program)},
-		Person: r.Person, Price: r.Price, Rule: clean(r.Rule), Session: clean(r.Session), Token: r.Token,
+		Person: r.Person, Price: r.Price, Pruned: rangeOf(r), Rule: clean(r.Rule), Session: clean(r.Session), Token: r.Token,
 		TokenVersion: r.TokenVersion, Tool: clean(string(r.Tool)), Took: r.Took.Microseconds(),
 	}
 }
@@ -121,6 +122,7 @@ func newDraft(r Row, sealed []byte) *draft {
 	b.number("person", int64(r.Person))
 	d.holes[2] = len(b)
 	b.number("price", int64(r.Price))
+	b.span("pruned", r.Pruned)
 	b.text("rule", r.Rule)
 	b.text("session", r.Session)
 	b.number("token", int64(r.Token))
@@ -212,6 +214,18 @@ func (b *members) peer(name string, p gate.Peer) {
 	b.name("program")
 	*b = append(canon.AppendString(*b, p.Program), ',')
 	b.always("uid", int64(p.UID))
+	(*b)[len(*b)-1] = '}'
+	*b = append(*b, ',')
+}
+
+func (b *members) span(name string, r Range) {
+	if r == (Range{}) {
+		return
+	}
+	b.name(name)
+	*b = append(*b, '{')
+	b.always("before", r.Before)
+	b.always("from", r.From)
 	(*b)[len(*b)-1] = '}'
 	*b = append(*b, ',')
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"gatehouse/gate"
@@ -198,6 +199,16 @@ func (m *Module) get(ctx context.Context, p gate.Permit, a getArgs) (Whole, erro
 	case p.Bearer() != nil && !p.May(gate.ToolName(row.Tool)):
 		// Nor what its parent was given by a tool that it may not call itself.
 		return Whole{Row: row, Withheld: "this token may not call the tool"}, nil
+	}
+	if sealed == nil {
+		at, err := m.rows.endedAt(ctx, id)
+		if errors.Is(err, outcome.NotFound) {
+			return Whole{}, fmt.Errorf("the payload of row %s is missing, and no range says that it was removed", id)
+		}
+		if err != nil {
+			return Whole{}, err
+		}
+		return Whole{Row: row, Withheld: "its time was over, and it was removed on " + at.Format(time.RFC3339)}, nil
 	}
 	payload, err := open(ctx, m.sealer, row.Person, row.Commitment, sealed)
 	if errors.Is(err, outcome.NotFound) {

@@ -57,6 +57,7 @@ type Report struct {
 	Fault     Fault  `json:"fault,omitzero"`      // the first thing that is wrong, if any
 	Opened    int64  `json:"opened"`              // payloads that opened and are what their rows commit to
 	Forgotten int64  `json:"forgotten,omitzero"`  // payloads whose person's key was destroyed
+	Ended     int64  `json:"ended,omitzero"`      // payloads that were removed because their time was over
 	Signed    int64  `json:"signed_rows"`         // up to which row the signed head in the database vouches
 	Kept      int64  `json:"kept_rows,omitzero"`  // up to which row the head that was kept elsewhere vouches
 	Intents   int64  `json:"under_way,omitzero"`  // calls with effects that have no row yet
@@ -87,7 +88,7 @@ func ReadPublicKey(keyFile string) (string, error) {
 
 // openReadOnly opens the log of a source as it is, without migrating it.
 func openReadOnly(ctx context.Context, source store.Source, log *slog.Logger) (*store.DB, error) {
-	return store.Open(ctx, store.Config{Source: source, Name: "audit", Migrations: migrations, AppendOnly: []string{"log"}, Log: log})
+	return store.Open(ctx, store.Config{Source: source, Name: "audit", Migrations: migrations, AppendOnly: onlyGrow(), Log: log})
 }
 
 type verifyArgs struct {
@@ -116,6 +117,8 @@ type verification struct {
 	trees   []treeCheck
 	summed  map[sumKey]*Sums // likewise
 	moment  moment
+	ranges  map[gate.RowID]*prunedRange // of payloads that were removed, by the intents of those calls
+	named   map[gate.RowID]Range        // those that rows name, likewise
 }
 
 // check is a head that must fit the row of its number.
@@ -148,6 +151,7 @@ func wrongAt(id gate.RowID, n int64, format string, args ...any) error {
 func (v verification) run(ctx context.Context) (Report, error) {
 	v.report.PublicKey = v.public
 	v.counted, v.summed = map[gate.TokenID]*Count{}, map[sumKey]*Sums{}
+	v.named = map[gate.RowID]Range{}
 	err := v.walk(ctx)
 	var fault faultError
 	switch {
@@ -208,6 +212,9 @@ func (v *verification) begin(ctx context.Context) (err error) {
 	}
 	v.heads = append(v.heads, check{h, "the signed head"})
 	v.report.Signed = h.Rows
+	if err := v.readRanges(ctx); err != nil {
+		return err
+	}
 	return v.beginTree(ctx)
 }
 
@@ -290,7 +297,7 @@ func (v *verification) row(ctx context.Context, r rawRow) error {
 	case row.ID != r.id.String(), row.N != r.n, row.Person != r.person, row.Agent != r.agent, row.Tool != r.tool, row.Outcome != r.outcome:
 		return bad("a column says something else than the row that was hashed")
 	}
-	problem, err := v.payload(ctx, row, r.sealed)
+	problem, err := v.payload(ctx, row, r.id, r.sealed)
 	if err != nil {
 		return fmt.Errorf("opening the payload of row %s: %w", r.id, err)
 	}
@@ -303,6 +310,7 @@ func (v *verification) row(ctx context.Context, r rawRow) error {
 		tally(v.counted, &row, r.id.ID)
 		sumRow(v.summed, &row, r.id.ID)
 	}
+	v.name(&row)
 	v.tree.add(r.hash)
 	if err := v.compareHeads(); err != nil {
 		return err
@@ -323,8 +331,13 @@ func sameText(body string) error {
 }
 
 // payload says what is wrong with a row's payload. An error means that it could not be looked at.
-func (v *verification) payload(ctx context.Context, row Row, sealed []byte) (problem string, err error) {
+func (v *verification) payload(ctx context.Context, row Row, id gate.RowID, sealed []byte) (problem string, err error) {
 	if sealed == nil {
+		ended, err := v.ended(ctx, id)
+		if ended || err != nil {
+			v.report.Ended++
+			return "", err
+		}
 		return "its payload is missing", nil
 	}
 	if v.sealer == nil {
@@ -377,6 +390,9 @@ func (v *verification) end(ctx context.Context) error {
 	}
 	if now.n == v.at.n && now != v.at {
 		return wrong("the head says row %s, and the log ends with %s", orNone(now.id), orNone(v.at.id))
+	}
+	if err := v.endRanges(); err != nil {
+		return err
 	}
 	if err := v.strays(ctx); err != nil {
 		return err

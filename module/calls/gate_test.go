@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -318,7 +319,7 @@ func TestPruneIsForJobsAndCounts(t *testing.T) {
 		if o := h.call(t, "root", "calls.prune", `{}`, ""); o.Code != outcome.NotAllowed || count(t, h.calls) != 4 {
 			t.Errorf("a token prunes: %s", o.Code)
 		}
-		if jobs := h.calls.Jobs(); len(jobs) != 1 || jobs[0] != (gate.Job{Tool: "calls.prune", Every: time.Hour, Once: true}) {
+		if jobs := h.calls.Jobs(); len(jobs) != 1 || !reflect.DeepEqual(jobs[0], gate.Job{Tool: "calls.prune", Every: time.Hour, Once: true}) {
 			t.Fatalf("jobs %v", jobs)
 		}
 		o := h.Call(t.Context(), h.Job("calls.prune"), gate.Request{Tool: "calls.prune"})

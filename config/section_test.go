@@ -204,3 +204,44 @@ func TestNestedSectionsStayRaw(t *testing.T) {
 		t.Errorf("b: %v", err)
 	}
 }
+
+// place is a text that is a path only for one kind.
+type place struct {
+	Kind string `yaml:"kind"`
+	At   string `yaml:"at"`
+}
+
+func (p *place) ResolvePaths(resolve func(string) string) {
+	if p.Kind == "file" {
+		p.At = resolve(p.At)
+	}
+}
+
+// TestPathsThatAnotherFieldDecidesOf: a PathResolver is asked once all its fields are filled, wherever it stands.
+func TestPathsThatAnotherFieldDecidesOf(t *testing.T) {
+	t.Parallel()
+	var got struct {
+		One   place            `yaml:"one"`
+		Far   *place           `yaml:"far"`
+		List  []place          `yaml:"list"`
+		Named map[string]place `yaml:"named"`
+		None  *place           `yaml:"none"`
+	}
+	err := section(t, `    one: {at: a/b.db, kind: file}
+    far: {kind: far, at: host/name}
+    list: [{kind: file, at: /c.db}, {at: d.db}, {kind: file, at: ../e.db}]
+    named: {x: {kind: file, at: f.db}}
+`).Decode(&got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := got
+	want.One = place{"file", filepath.FromSlash("/etc/gate/a/b.db")}
+	want.Far = &place{"far", "host/name"}
+	want.List = []place{{"file", "/c.db"}, {"", "d.db"}, {"file", filepath.FromSlash("/etc/e.db")}}
+	want.Named = map[string]place{"x": {"file", filepath.FromSlash("/etc/gate/f.db")}}
+	want.None = nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}

@@ -497,3 +497,43 @@ func FuzzAllow(f *testing.F) {
 		}
 	})
 }
+
+// TestRedial reaches the machine that the open connection has, whatever its name leads to by now, and is checked again.
+func TestRedial(t *testing.T) {
+	t.Parallel()
+	server := startTarget(t, func(http.ResponseWriter, *http.Request) {})
+	other := startTarget(t, func(http.ResponseWriter, *http.Request) {})
+	names := egresstest.NameServer(t, map[string][]string{"many.test": {"127.0.0.1", "127.0.0.2"}})
+	e := egress.New(egress.Config{Resolver: names})
+	allow := func(private bool) egress.Allow {
+		a, err := egress.Configured("tcp://many.test:"+server.port, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	first, err := e.Dial(t.Context(), allow(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = first.Close() }()
+	second, err := e.Redial(t.Context(), allow(true), first)
+	if err != nil || second.RemoteAddr().String() != first.RemoteAddr().String() {
+		t.Fatalf("reached %v (%v), want %s", second, err, first.RemoteAddr())
+	}
+	_ = second.Close()
+	elsewhere, err := net.Dial("tcp", other.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = elsewhere.Close() }()
+	for what, redial := range map[string]func() (net.Conn, error){
+		"a private address, without leave":          func() (net.Conn, error) { return e.Redial(t.Context(), allow(false), first) },
+		"where a connection of another place leads": func() (net.Conn, error) { return e.Redial(t.Context(), allow(true), elsewhere) },
+		"no place": func() (net.Conn, error) { return e.Redial(t.Context(), egress.Allow{}, first) },
+	} {
+		if conn, err := redial(); !errors.Is(err, outcome.Blocked) {
+			t.Errorf("%s: %v, %v", what, conn, err)
+		}
+	}
+}

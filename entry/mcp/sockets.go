@@ -18,6 +18,7 @@ const (
 type sockets struct {
 	maxBody int64
 	drain   time.Duration
+	pong    time.Duration   // pongTime; tests have less of it
 	ctx     context.Context // of all requests: a client's leaving ends those of the modern era alone
 	cancel  context.CancelFunc
 	open    sync.WaitGroup // goroutines of sockets
@@ -30,7 +31,7 @@ type sockets struct {
 }
 
 func newSockets(c Config) *sockets {
-	a := &sockets{maxBody: c.MaxBody, drain: c.Drain, all: map[*socket]struct{}{}, stop: make(chan struct{})}
+	a := &sockets{maxBody: c.MaxBody, drain: c.Drain, pong: pongTime, all: map[*socket]struct{}{}, stop: make(chan struct{})}
 	if a.maxBody <= 0 {
 		a.maxBody = 4 << 20
 	}
@@ -96,7 +97,7 @@ func (a *sockets) ping(now time.Time) bool {
 // ping asks the client for a sign of life, and ends a socket whose client gives none.
 func (s *socket) ping() {
 	defer s.asked.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), pongTime)
+	ctx, cancel := context.WithTimeout(context.Background(), s.h.sockets.pong)
 	defer cancel()
 	if err := s.conn.Ping(ctx); err != nil && !s.waits() {
 		s.end(websocket.StatusPolicyViolation, "you did not answer a ping")

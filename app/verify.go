@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gatehouse/config"
 	"gatehouse/gate"
@@ -67,4 +68,23 @@ func readVault(ctx context.Context, kit module.Kit, file config.File) (gate.Seal
 		return nil, err.Error()
 	}
 	return v, ""
+}
+
+// CopyKey is the file beside a copy of the log that holds the public key of its heads.
+func CopyKey(file string) string { return file + ".pub" }
+
+// VerifyLogCopy verifies a copy of the log that gatehouse audit export --database made. Its payloads stay sealed.
+func VerifyLogCopy(ctx context.Context, file string, kept Kept, log *slog.Logger) (r LogReport, err error) {
+	if err := harden(); err != nil {
+		return r, err
+	}
+	o := audit.VerifyOptions{Head: kept.Head, Checkpoint: kept.Checkpoint, Log: log}
+	public, err := os.ReadFile(CopyKey(file))
+	if err != nil {
+		return r, fmt.Errorf("reading the log's public key: %w", err)
+	}
+	o.PublicKey = strings.TrimSpace(string(public))
+	r.Sealed = "a copy is verified without the vault"
+	r.Report, err = audit.VerifyCopy(ctx, file, o)
+	return r, err
 }

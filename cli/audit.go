@@ -250,6 +250,7 @@ func (c *auditGetCommand) Run(r *run) error {
 }
 
 type auditVerifyCommand struct {
+	Database   string `placeholder:"FILE" help:"Verify this copy, which audit export --database made, with the key in FILE.pub."`
 	Head       string `placeholder:"FILE" help:"A signed head of the log that was kept elsewhere: its file, its text, or - for standard input."`
 	Checkpoint string `placeholder:"FILE" help:"A signed checkpoint that was kept elsewhere, likewise: the log must extend it."`
 }
@@ -270,7 +271,14 @@ func (c *auditVerifyCommand) Run(r *run) error {
 	if kept.Checkpoint, err = readKept(c.Checkpoint, r.in); err != nil {
 		return withHint(err, "a checkpoint is the file audit.checkpoint in the data folder, or its whole text")
 	}
-	report, err := app.VerifyLog(r.ctx, file, kept, r.log(slog.LevelWarn))
+	var report app.LogReport
+	if c.Database != "" {
+		if report, err = app.VerifyLogCopy(r.ctx, c.Database, kept, r.log(slog.LevelWarn)); err != nil {
+			return withHint(err, "name a file that gatehouse audit export --database made, with its .pub beside it")
+		}
+	} else {
+		report, err = app.VerifyLog(r.ctx, file, kept, r.log(slog.LevelWarn))
+	}
 	if err != nil {
 		return withHint(err, "name the data folder that holds the log with --data")
 	}

@@ -12,10 +12,11 @@ import (
 
 // auditExportCommand prints rows of the log for other programs.
 type auditExportCommand struct {
-	Person string `placeholder:"EMAIL" help:"Only rows of this person."`
-	From   string `placeholder:"TIME" help:"Only rows since then, as 2026-11-23T18:00:00Z."`
-	To     string `placeholder:"TIME" help:"Only rows before then."`
-	Format string `default:"jsonl" enum:"jsonl,csv" help:"jsonl, one row a line as it was hashed, or csv."`
+	Person   string `placeholder:"EMAIL" help:"Only rows of this person."`
+	From     string `placeholder:"TIME" help:"Only rows since then, as 2026-11-23T18:00:00Z."`
+	To       string `placeholder:"TIME" help:"Only rows before then."`
+	Database string `placeholder:"FILE" help:"Copy the whole log into this new file instead, as a SQLite database that audit verify --database reads, and verify it."`
+	Format   string `default:"jsonl" enum:"jsonl,csv" help:"jsonl, one row a line as it was hashed, or csv."`
 }
 
 // Run implements the command. The file that the gateway makes is on this machine: whoever reads operator.key reads it too.
@@ -23,6 +24,9 @@ func (c *auditExportCommand) Run(r *run) error {
 	file, err := r.file()
 	if err != nil {
 		return err
+	}
+	if c.Database != "" {
+		return c.exportCopy(r, file.Data)
 	}
 	return r.operate(func(o *operator) error {
 		var person gate.PersonID

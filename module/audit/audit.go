@@ -64,6 +64,7 @@ const defaultPayload = 16 << 10
 // Module is the log: it implements [gate.Log], and offers the tools audit.*.
 type Module struct {
 	rows         rows
+	source       store.Source
 	sealer       gate.Sealer
 	payload      int64
 	keep         time.Duration
@@ -104,7 +105,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{rows: rows{db}, sealer: c.Sealer, payload: c.Payload, keep: c.Keep, log: kit.Log, uses: newUses(), budgets: newBudgets(c.PerDay)}
+	m := &Module{rows: rows{db}, source: kit.Source, sealer: c.Sealer, payload: c.Payload, keep: c.Keep, log: kit.Log, uses: newUses(), budgets: newBudgets(c.PerDay)}
 	if m.work, err = kit.Root(); err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func (m *Module) Tools() []gate.Tool {
 		}, m.sums),
 		gate.AccessControlled("export", exportKey, gate.Spec{
 			Title:       "Export the log",
-			Description: "Writes rows of the audit log, without payloads, into a file in the data folder, for the operator's command.",
+			Description: "Writes rows of the audit log, without payloads, or a copy of the whole log with sealed ones, into a file in the data folder, for the operator's command.",
 			Effect:      gate.Writes, Trusted: true, Who: gate.Persons, Deadline: 30 * time.Minute,
 		}, m.export),
 		gate.AccessControlled("prune", pruneKey, gate.Spec{

@@ -28,10 +28,11 @@ type exportArgs struct {
 	Person gate.PersonID `json:"person,omitzero" carries:"nothing" jsonschema:"only rows of this person"`
 	From   string        `json:"from,omitzero" kind:"opaque" carries:"nothing" jsonschema:"only rows since then: RFC 3339, for example 2026-11-23T18:00:00Z"`
 	To     string        `json:"to,omitzero" kind:"opaque" carries:"nothing" jsonschema:"only rows before then: RFC 3339"`
-	Format string        `json:"format,omitzero" kind:"opaque" carries:"nothing" jsonschema:"jsonl (the default) or csv"`
+	Format string        `json:"format,omitzero" kind:"opaque" carries:"nothing" jsonschema:"jsonl (the default), csv, or sqlite: the whole log as a database"`
 }
 
-// Export is what was exported: metadata alone, since whoever may call this opens no payload.
+// Export is what was exported. Whoever may call this opens no payload: rows come without, and a copy of the log has them
+// sealed as they are.
 type Export struct {
 	File   string `json:"file"` // in the data folder; it goes after an hour
 	Rows   int64  `json:"rows"`
@@ -55,8 +56,13 @@ func (m *Module) export(ctx context.Context, p gate.Permit, a exportArgs) (e Exp
 		form = newJSONLines
 	case "csv":
 		form = newTable
+	case "sqlite":
+		if a.Person != 0 || a.From != "" || a.To != "" {
+			return e, fault("/format", "sqlite copies the log whole: it goes with no filter")
+		}
+		return m.exportCopy(ctx)
 	default:
-		return e, fault("/format", "must be jsonl or csv")
+		return e, fault("/format", "must be jsonl, csv or sqlite")
 	}
 	if err := m.dropExports(); err != nil {
 		return e, err

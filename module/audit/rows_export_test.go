@@ -74,3 +74,39 @@ func TestExport(t *testing.T) {
 		}
 	})
 }
+
+// TestExportOfTheWholeLog: a copy is a SQLite file on either engine, pruned ranges and all; it verifies alone, and a change of
+// it is found.
+func TestExportOfTheWholeLog(t *testing.T) {
+	t.Parallel()
+	storetest.Engines(t, func(t *testing.T, source store.Source) {
+		d := oldDoor(t, source)
+		if code, _ := d.prune(); code != outcome.OK {
+			t.Fatal(code)
+		}
+		var e audit.Export
+		if o := d.call(d.operator(), "audit.export", `{"format":"sqlite"}`, &e); o.Code != outcome.OK {
+			t.Fatal(o.Code, o.Reason)
+		}
+		path := filepath.Join(source.Dir, e.File)
+		text := readFile(t, path)
+		if sum := sha256.Sum256([]byte(text)); e.SHA256 != hex.EncodeToString(sum[:]) || e.Bytes != int64(len(text)) || e.Rows != 1231 {
+			t.Errorf("%+v", e)
+		}
+		public, err := audit.ReadPublicKey(d.log.config.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := audit.VerifyOptions{Sealer: d.log.sealer, PublicKey: public}
+		if r, err := audit.VerifyCopy(t.Context(), path, o); err != nil || !r.OK || r.Ended != 1200 || r.Rows != 1231 || r.Opened != 31 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		(&intruder{t: t, lite: raw(t, path)}).do(`DELETE FROM payload WHERE (id, seq) = (SELECT id, seq FROM log WHERE n = 1210)`)
+		if r, err := audit.VerifyCopy(t.Context(), path, o); err != nil || r.OK || r.Fault.N != 1210 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if o := d.call(d.operator(), "audit.export", `{"format":"sqlite","person":1700000000002}`, nil); o.Code != outcome.Invalid {
+			t.Errorf("a filter: %s", o.Code)
+		}
+	})
+}

@@ -20,7 +20,7 @@ check: ## what one runs before a commit: format, vet, lint, architecture, short 
 
 test: ## install what the tests need, then run everything
 	@bash tools/parts.sh
-	@bash tools/suites.sh fmt vet windows darwin lint vuln unit breakable demo
+	@bash tools/suites.sh fmt vet windows darwin lint vuln unit breakable replicas demo
 
 short: ## the quick tests alone
 	@bash tools/suites.sh short

@@ -232,7 +232,7 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	}
 	a.tokens, err = tokens.New(ctx, kit("tokens"), tokens.Config{
 		DefaultTTL: a.file.Tokens.DefaultTTL, MaxTTL: a.file.Tokens.MaxTTL, MaxPerPerson: a.file.Tokens.MaxPerPerson,
-		Permissions: a.people,
+		Permissions: people.Fresh{People: a.people},
 		Counts:      a.counts,
 	})
 	if err != nil {

@@ -180,13 +180,19 @@ func (d mcpDoor) List(token string) ([]string, outcome.Code) {
 	if res.StatusCode != http.StatusOK {
 		d.h.T.Fatalf("%s tools/list: %d %q", d.Title(), res.StatusCode, body)
 	}
-	return d.h.toolNames(d, body), outcome.OK
+	return d.h.toolNames(d, body)
 }
 
 // toolNames reads the answer to a tools/list.
-func (h *House) toolNames(d Door, body string) (names []string) {
+func (h *House) toolNames(d Door, body string) (names []string, code outcome.Code) {
 	h.T.Helper()
 	var out struct {
+		Error *struct {
+			Message string `json:"message"`
+			Data    struct {
+				Code string `json:"code"`
+			} `json:"data"`
+		} `json:"error"`
 		Result struct {
 			Tools []struct {
 				Name string `json:"name"`
@@ -196,10 +202,17 @@ func (h *House) toolNames(d Door, body string) (names []string) {
 	if err := json.Unmarshal([]byte(body), &out); err != nil {
 		h.T.Fatalf("%s tools/list: %q", d.Title(), body)
 	}
+	if out.Error != nil {
+		code, ok := outcome.Parse(out.Error.Data.Code)
+		if !ok {
+			h.T.Fatalf("%s tools/list: an error without a code: %s", d.Title(), body)
+		}
+		return nil, code
+	}
 	for _, t := range out.Result.Tools {
 		names = append(names, strings.Replace(t.Name, "__", ".", 1))
 	}
-	return names
+	return names, outcome.OK
 }
 
 // endedBefore reports whether a request ended before it was read, and with which code.
@@ -213,8 +226,19 @@ func endedBefore(res Answer) (outcome.Code, bool) {
 	return outcome.Internal, false
 }
 
-// request sends one JSON-RPC request in the door's revision; a legacy session is opened once for each token.
+// request sends one JSON-RPC request in the door's revision; a legacy session is opened once for each token, and anew when
+// the gateway does not know it any more.
 func (d mcpDoor) request(token, method, name, params string) (Answer, string) {
+	d.h.T.Helper()
+	res, body := d.send(token, method, name, params)
+	if res.StatusCode == http.StatusNotFound && !d.modern() && d.h.forget(d.revision+token) {
+		res, body = d.send(token, method, name, params)
+	}
+	return res, body
+}
+
+// send is one request, in the session that there is.
+func (d mcpDoor) send(token, method, name, params string) (Answer, string) {
 	d.h.T.Helper()
 	header := http.Header{"Mcp-Protocol-Version": {d.revision}}
 	meta := ""
@@ -278,6 +302,15 @@ func (d mcpDoor) session(token string) (string, Answer, string) {
 		d.h.T.Fatalf("notifications/initialized: %d %s", res.StatusCode, body)
 	}
 	return s, res, body
+}
+
+// forget lets go of a session, if there is one.
+func (h *House) forget(key string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := h.sessions[key] != ""
+	delete(h.sessions, key)
+	return known
 }
 
 // Session is the MCP session that a door with sessions has opened with a token; empty: none.

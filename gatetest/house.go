@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gatehouse/app"
@@ -43,10 +44,14 @@ type Config struct {
 	Deaf    bool                          // does not look by itself what other replicas wrote
 	Store   config.Store                  // PostgreSQL, where YAML cannot name it; zero: what YAML says
 
+	// Replicas beyond one are further gateways on the same Store, with the same keys, behind a [RoundRobin]: what is sent
+	// over HTTP goes through it, and what is called straight at the gate goes to one after the other.
+	Replicas int
+
 	Received io.Writer // gets every answer of [House.Send] and of the doors, headers and all
 }
 
-// House is a gateway in a test.
+// House is a gateway in a test, or several that share their Store. App, Gate and Data are then those of the first.
 type House struct {
 	T    testing.TB
 	App  *app.App
@@ -66,6 +71,11 @@ type House struct {
 	ids      map[int]bool // JSON-RPC ids of requests under way
 	sessions map[string]string
 	sockets  map[string]*socket
+
+	robin  *RoundRobin  // nil: there is one gateway
+	alone  *House       // the first replica, past the round robin
+	others []*House     // the other replicas
+	turn   atomic.Int64 // calls that went straight to a gate
 }
 
 // New is a house with one module, started with the zero value of its Config and the configuration's defaults.
@@ -106,12 +116,23 @@ func TryStart(t testing.TB, c Config) (*House, error) {
 	if c.Store != (config.Store{}) {
 		h.file.Store = c.Store
 	}
+	if c.Replicas > 1 {
+		h.robin = NewRoundRobin(t, c.Replicas)
+	}
 	t.Cleanup(h.Close)
 	return h, h.open()
 }
 
-// open starts the gateway on the house's data folder.
-func (h *House) open() (err error) {
+// open starts the gateway, and all its replicas.
+func (h *House) open() error {
+	if err := h.openOne(); err != nil || h.robin == nil {
+		return err
+	}
+	return h.openOthers()
+}
+
+// openOne starts the gateway on the house's data folder.
+func (h *House) openOne() (err error) {
 	out := h.config.Log
 	if out == nil {
 		out = io.Discard
@@ -159,8 +180,19 @@ func (h *House) serve() (err error) {
 	return nil
 }
 
-// Close stops the gateway as serve would. It may be called before the test's end, to start another on the same data.
+// Close stops the gateway and its replicas as serve would. It may be called before the test's end, to start another on the
+// same data.
 func (h *House) Close() {
+	for i := range h.others {
+		h.StopReplica(i + 1)
+	}
+	if h.robin != nil {
+		h.robin.Away(0)
+	}
+	h.closeOne()
+}
+
+func (h *House) closeOne() {
 	if h.server != nil {
 		if err := h.streams(); err != nil {
 			h.T.Errorf("ending the streams: %v", err)
@@ -171,6 +203,9 @@ func (h *House) Close() {
 	}
 	if h.running {
 		h.running = false
+		if h.alone != nil {
+			h.alone.running = false
+		}
 		if err := h.App.Close(); err != nil {
 			h.T.Errorf("closing the gateway: %v", err)
 		}
@@ -197,7 +232,8 @@ func (h *House) TryOperate(tool string, args any) gate.Outcome {
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	return h.Gate.Call(context.Background(), h.operator, gate.Request{Tool: gate.ToolName(tool), Arguments: b})
+	to := h.inTurn()
+	return to.Gate.Call(context.Background(), to.operator, gate.Request{Tool: gate.ToolName(tool), Arguments: b})
 }
 
 // decode reads a result of ours.

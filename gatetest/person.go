@@ -99,12 +99,13 @@ func (h *House) CallAs(token, tool, args string) gate.Outcome {
 	h.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := h.Gate.Authenticate(ctx, gate.Credential{Bearer: secret.New(token)}, gate.Origin{Entry: "gate", Address: Loopback})
+	to := h.inTurn().Gate
+	c, err := to.Authenticate(ctx, gate.Credential{Bearer: secret.New(token)}, gate.Origin{Entry: "gate", Address: Loopback})
 	if err != nil {
 		e := outcome.Explain(err)
 		return gate.Outcome{Code: e.Code, Reason: e.Reason}
 	}
-	return h.Gate.Call(ctx, c, gate.Request{Tool: gate.ToolName(tool), Arguments: []byte(args)})
+	return to.Call(ctx, c, gate.Request{Tool: gate.ToolName(tool), Arguments: []byte(args)})
 }
 
 // Caller authenticates a token as it came through an entry.

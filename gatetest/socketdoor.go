@@ -44,7 +44,7 @@ func (d socketDoor) List(token string) ([]string, outcome.Code) {
 	if ended {
 		return nil, code
 	}
-	return d.h.toolNames(d, body), outcome.OK
+	return d.h.toolNames(d, body)
 }
 
 // request sends a request. ended is true where it ended before it was read.

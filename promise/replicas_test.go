@@ -14,48 +14,44 @@ import (
 	"gatehouse/store/storetest"
 )
 
-// replicas are two gateways on one PostgreSQL, which tell each other nothing: neither listens, nor looks by itself what the
-// other one wrote. The second has the first's keys, as an operator would copy them.
-func replicas(t *testing.T) (one, two *world) {
-	t.Helper()
-	source := storetest.Postgres(t)
-	dir := t.TempDir()
-	for name, dsn := range map[string]string{"run": source.Run.Reveal(), "owner": source.Owner.Reveal()} {
+// onReplicas: every world of the suite is two replicas on one PostgreSQL, which tell each other nothing, behind a round
+// robin. A call goes to the one or the other, as it comes.
+var onReplicas = os.Getenv("GATEHOUSE_TEST_STORE") == "replicas"
+
+// share makes of what will be one gateway two on a PostgreSQL of their own. Neither listens, nor looks by itself what the
+// other one wrote.
+func (w *world) share(c *gatetest.Config) {
+	w.t.Helper()
+	w.source = storetest.Postgres(w.t)
+	dir := w.t.TempDir()
+	for name, dsn := range map[string]string{"run": w.source.Run.Reveal(), "owner": w.source.Owner.Reveal()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(dsn), 0o600); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
 	}
-	c := gatetest.Config{
-		Store: config.Store{
-			PostgresDSN:      config.Secret{File: filepath.Join(dir, "run")},
-			PostgresOwnerDSN: config.Secret{File: filepath.Join(dir, "owner")},
-		},
-		Deaf: true,
+	c.Store = config.Store{
+		PostgresDSN:      config.Secret{File: filepath.Join(dir, "run")},
+		PostgresOwnerDSN: config.Secret{File: filepath.Join(dir, "owner")},
 	}
-	one = newWorldWith(t, c)
-	c.Data = filepath.Join(dir, "second")
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(filepath.Join(c.Data, "keys"), os.DirFS(filepath.Join(one.Data, "keys"))); err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{"master.json", "audit.json"} {
-		if err := os.Chmod(filepath.Join(c.Data, "keys", key), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(filepath.Join(c.Data, "keys"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return one, newWorldWith(t, c)
+	c.Deaf, c.Replicas = true, 2
+}
+
+// newReplicas is a world of two replicas, whatever the suite is run on.
+func newReplicas(t *testing.T, yaml string) *world {
+	t.Helper()
+	w := emptyWorld(t)
+	c := gatetest.Config{YAML: yaml}
+	w.share(&c)
+	w.start(c)
+	return w
 }
 
 // TestPromise_P5_OnEveryReplica: what one replica took away is refused by the other at the next call, on every entry, in
 // sessions that are open, with no message between them.
 func TestPromise_P5_OnEveryReplica(t *testing.T) {
 	t.Parallel()
-	one, two := replicas(t)
+	w := newReplicas(t, "")
+	one, two := w.Replicas()[0], w.Replicas()[1]
 	for name, way := range map[string]struct {
 		want outcome.Code
 		away func(gatetest.Person)
@@ -72,12 +68,12 @@ func TestPromise_P5_OnEveryReplica(t *testing.T) {
 				if got := d.Call(p.Token.Text, tool, `{}`); got.Code != outcome.OK { // the session is open, the snapshot is made
 					t.Fatalf("%s %s: %s (%s) while it is permitted", d.Title(), tool, got.Code, got.Reason)
 				}
-				before := two.ledger.count()
+				before := w.ledger.count()
 				way.away(p)
 				if got := d.Call(p.Token.Text, tool, `{}`); got.Code != way.want || got.Result != "" {
 					t.Errorf("%s gone, %s %s: %s (%s) %s, want %s", name, d.Title(), tool, got.Code, got.Reason, got.Result, way.want)
 				}
-				if tool == "ledger.write" && two.ledger.count() != before {
+				if tool == "ledger.write" && w.ledger.count() != before {
 					t.Errorf("%s gone, %s: the call reached the ledger", name, d.Title())
 				}
 			}
@@ -91,15 +87,16 @@ func TestPromise_P5_OnEveryReplica(t *testing.T) {
 // TestPromise_P6_UsesOfAllReplicas: of a hundred calls at once on two replicas, exactly as many run as the token has uses.
 func TestPromise_P6_UsesOfAllReplicas(t *testing.T) {
 	t.Parallel()
-	one, two := replicas(t)
+	w := newReplicas(t, "")
+	one, two := w.Replicas()[0], w.Replicas()[1]
 	const uses = 17
 	token := one.Person("ann", "ledger.write").Issue(map[string]any{"tools": []string{"ledger.write"}, "max_uses": uses})
 	var ran, others atomic.Int64
 	var all sync.WaitGroup
 	for i := range 100 {
-		w := []*world{one, two}[i%2]
+		h := []*gatetest.House{one, two}[i%2]
 		all.Go(func() {
-			switch got := w.Doors()[0].Call(token.Text, "ledger.write", `{}`); got.Code {
+			switch got := h.Doors()[0].Call(token.Text, "ledger.write", `{}`); got.Code {
 			case outcome.OK:
 				ran.Add(1)
 			case outcome.Limited:
@@ -110,7 +107,7 @@ func TestPromise_P6_UsesOfAllReplicas(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if arrived := one.ledger.count() + two.ledger.count(); ran.Load() != uses || int64(arrived) != uses {
+	if arrived := w.ledger.count(); ran.Load() != uses || int64(arrived) != uses {
 		t.Errorf("%d were answered and %d arrived, want %d", ran.Load(), arrived, uses)
 	}
 	if v := two.Operate("audit.verify", map[string]any{}); v.IsZero() {

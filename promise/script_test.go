@@ -324,11 +324,30 @@ func (s *script) reach(rest string) error {
 		got = append(got, a.tool)
 	}
 	s.reached += len(got)
-	if want := strings.Fields(rest); !same(got, want) && !(rest == "nothing" && len(got) == 0) {
+	want := strings.Fields(rest)
+	if onReplicas && rest != "nothing" {
+		got = withoutRepeats(got, want)
+	} else if onReplicas {
+		got = slices.DeleteFunc(got, readsOnly)
+	}
+	if !same(got, want) && !(rest == "nothing" && len(got) == 0) {
 		return fmt.Errorf("%d calls arrived: %v", len(got), got)
 	}
 	return nil
 }
+
+// withoutRepeats leaves out what only read and was not wanted: on a replica that has not heard of a change a read may reach
+// the downstream system, and is then withheld and decided again. What has effects is decided with the newest before.
+func withoutRepeats(got, want []string) (left []string) {
+	for _, tool := range got {
+		if len(left) < len(want) && tool == want[len(left)] || !readsOnly(tool) {
+			left = append(left, tool)
+		}
+	}
+	return left
+}
+
+func readsOnly(tool string) bool { return tool == "ledger.read" || tool == "ledger.raw" }
 
 func (s *script) rows(rest string) error {
 	rows := s.RowsSince(s.mark)

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"gatehouse/app"
+	"gatehouse/config"
 	"gatehouse/gatetest"
 	"gatehouse/guard"
+	"gatehouse/store"
 )
 
 // world is a gateway with a ledger behind it, and whoever the test makes.
@@ -21,6 +23,7 @@ type world struct {
 	ledger *ledger
 	sabot  *saboteur
 	log    *lockedBuffer // what the process logged
+	source store.Source  // the PostgreSQL of two replicas; zero: SQLite
 	people map[string]gatetest.Person
 	tokens map[string]gatetest.Token
 }
@@ -32,14 +35,26 @@ func newWorld(t *testing.T, yaml string) *world {
 
 func newWorldWith(t *testing.T, c gatetest.Config) *world {
 	t.Helper()
-	w := &world{
+	w := emptyWorld(t)
+	if onReplicas && c.Data == "" && c.Store == (config.Store{}) {
+		w.share(&c)
+	}
+	w.start(c)
+	return w
+}
+
+func emptyWorld(t *testing.T) *world {
+	return &world{
 		t: t, ledger: &ledger{}, sabot: &saboteur{}, log: &lockedBuffer{},
 		people: map[string]gatetest.Person{}, tokens: map[string]gatetest.Token{},
 	}
+}
+
+func (w *world) start(c gatetest.Config) {
+	w.t.Helper()
 	c.Log, c.Parts, c.Guards = w.log, w.sabot.parts, []guard.Guard{sentry{w.sabot}}
 	c.Modules = map[string]app.Starter{"ledger": app.Start(w.ledger.start)}
-	w.House = gatetest.Start(t, c)
-	return w
+	w.House = gatetest.Start(w.t, c)
 }
 
 // throughEveryDoor runs a test once for each entry, each time with a gateway of its own.
@@ -102,14 +117,17 @@ func withShop(t *testing.T) string {
 // untilTool waits for a tool of another process.
 func (w *world) untilTool(name string) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; {
-		if _, there := w.Gate.Directory().Find(name); there {
-			return
+	end := time.Now().Add(30 * time.Second)
+	for _, h := range w.Replicas() {
+		for {
+			if _, there := h.Gate.Directory().Find(name); there {
+				break
+			}
+			if time.Now().After(end) {
+				w.t.Fatalf("the tool %s does not come", name)
+			}
+			<-time.After(10 * time.Millisecond)
 		}
-		if time.Now().After(end) {
-			w.t.Fatalf("the tool %s does not come", name)
-		}
-		<-time.After(10 * time.Millisecond)
 	}
 }
 

@@ -38,6 +38,12 @@ gotests() { tools_ready && "$BIN/gotestsum" --format pkgname --jsonfile "build/t
 suite_unit() { gotests ./...; }
 suite_short() { gotests -short ./...; }
 suite_breakable() { gotests -tags breakable ./demo; }
+# The promises once more, each world two replicas on one PostgreSQL behind a round robin. Not among them: tests that open a
+# gateway's SQLite files, that are of money, and that let time stand still, which a server in another process does not.
+on_replicas='P1_(OneDoor|OtherWebSites)|P2_|P3_Keys|P4_|P5_(GoneMeansGone|UnderLoad|OnEvery|Behind)|P6_(NoRow|UsesOfAll)|P8_(AnOlder|IfMatch|Two)|P10_|P13_'
+suite_replicas() {
+	GATEHOUSE_TEST_STORE=replicas gotests -count=1 -timeout 5m -run "^TestPromise_($on_replicas)|^TestSessionOfAReplica" ./promise
+}
 # The race detector needs cgo; nothing else here does. It makes a test some ten times slower, so it looks at the rooms in
 # which goroutines share something; the others have no state or run these.
 suite_race() {

@@ -48,6 +48,20 @@ func (p *People) Rights(ctx context.Context, id gate.PersonID) (*gate.Rights, er
 	return &one.rights, nil
 }
 
+// Fresh is People for modules that ask of a person now and then: it has all that any replica wrote before it was asked. The
+// gate has no need of it, since the log compares what it decided with.
+type Fresh struct{ *People }
+
+var _ gate.Permissions = Fresh{}
+
+// Rights implements gate.Permissions, with the errors of [People.Rights].
+func (f Fresh) Rights(ctx context.Context, id gate.PersonID) (*gate.Rights, error) {
+	if _, err := f.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return f.People.Rights(ctx, id)
+}
+
 // current is the snapshot, read anew first if a write left it in doubt.
 func (p *People) current(ctx context.Context) (*snapshot, error) {
 	if !p.doubt.Load() {

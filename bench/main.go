@@ -2,7 +2,7 @@
 // through a plain reverse proxy, CPU a call, added latency, and memory. It must never loosen what it measures: every call
 // carries a sub-token, passes permission, schema and guards, and its row is durable before it is answered.
 //
-//	go run ./bench [-seconds 1] [-rounds 3] [-profile FILE]
+//	go run ./bench [-seconds 1] [-rounds 3] [-only sdk/record/64] [-profile FILE]
 //	go run ./bench -idle 10000
 //
 // The parts run as processes of their own (this program, started with a part's name), so that the CPU of each is its own.
@@ -32,6 +32,7 @@ func main() {
 	seconds := flag.Float64("seconds", 1, "how long each measurement takes")
 	rounds := flag.Int("rounds", 3, "how often each is repeated; the table shows the median")
 	profile := flag.String("profile", "", "write a CPU profile of the gate to this file")
+	only := flag.String("only", "", "measure one kind of work alone: upstream/tool/callers")
 	idle := flag.Int("idle", 0, "measure so many idle sessions of each kind instead")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -43,7 +44,7 @@ func main() {
 		}
 		return
 	}
-	if err := run(ctx, time.Duration(*seconds*float64(time.Second)), *rounds, *profile); err != nil {
+	if err := run(ctx, time.Duration(*seconds*float64(time.Second)), *rounds, *only, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -64,7 +65,7 @@ type scenario struct {
 	callers int
 }
 
-func run(ctx context.Context, length time.Duration, rounds int, profile string) error {
+func run(ctx context.Context, length time.Duration, rounds int, only, profile string) error {
 	h, err := startAll(ctx, profile)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func run(ctx context.Context, length time.Duration, rounds int, profile string) 
 	if err != nil {
 		return err
 	}
-	if err := h.table(ctx, length, rounds); err != nil {
+	if err := h.table(ctx, length, rounds, only); err != nil {
 		return err
 	}
 	loaded, err := h.gate.usage()
@@ -86,8 +87,9 @@ func run(ctx context.Context, length time.Duration, rounds int, profile string) 
 	return nil
 }
 
-// table measures every upstream, work and way, and prints what came out.
-func (h *parts) table(ctx context.Context, length time.Duration, rounds int) error {
+// table measures every upstream, work and way, or what is named, and prints what came out.
+func (h *parts) table(ctx context.Context, length time.Duration, rounds int, only string) error {
+	known := false
 	scenarios := []scenario{
 		{"echo", `{"text":"hello"}`, 1}, {"echo", `{"text":"hello"}`, 64}, {"record", `{"id":7}`, 1}, {"record", `{"id":7}`, 64},
 	}
@@ -95,6 +97,10 @@ func (h *parts) table(ctx context.Context, length time.Duration, rounds int) err
 	fmt.Printf("%-8s %-8s %-8s %-8s %10s %10s %12s %10s %10s\n", "upstream", "tool", "callers", "through", "calls/s", "of direct", "CPU a call", "p50", "p99")
 	for _, u := range h.upstreams {
 		for _, s := range scenarios {
+			if only != "" && only != fmt.Sprintf("%s/%s/%d", u.name, s.tool, s.callers) {
+				continue
+			}
+			known = true
 			ways := []*target{u.direct, u.proxied, u.gated}
 			got := make([][]figures, len(ways)) // way, round
 			for range rounds {
@@ -117,6 +123,9 @@ func (h *parts) table(ctx context.Context, length time.Duration, rounds int) err
 					(median(got[2]).p50 - direct.p50).Round(time.Microsecond))
 			}
 		}
+	}
+	if !known {
+		return fmt.Errorf("there is no work %q: sdk/echo/64, bare/record/1, …", only)
 	}
 	return nil
 }

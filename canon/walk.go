@@ -24,6 +24,37 @@ func (v Value) Members(yield func(name string, v Value) bool) {
 	}
 }
 
+// Keep gives the object with those of its members whose name keep wants; what is no object stays as it is.
+func (v Value) Keep(keep func(name string) bool) Value {
+	if !v.IsObject() {
+		return v
+	}
+	var out []byte // only once something was left out
+	left := false
+	for i := 1; v.text[i] != '}'; {
+		nameEnd := endOfString(v.text, i)
+		end := endOfValue(v.text, nameEnd+1)
+		switch wanted := keep(unquote(v.text[i:nameEnd])); {
+		case !wanted && !left:
+			left = true
+			out = append(make([]byte, 0, len(v.text)), v.text[:i]...)
+		case wanted && left:
+			if out[len(out)-1] != '{' && out[len(out)-1] != ',' {
+				out = append(out, ',')
+			}
+			out = append(out, v.text[i:end]...)
+		}
+		i = afterComma(v.text, end)
+	}
+	if !left {
+		return v
+	}
+	if out[len(out)-1] == ',' {
+		out = out[:len(out)-1]
+	}
+	return Value{string(append(out, '}'))}
+}
+
 // Elements gives each element of an array, until yield says false; nothing if it is no array.
 func (v Value) Elements(yield func(i int, v Value) bool) {
 	if v.IsZero() || v.text[0] != '[' {

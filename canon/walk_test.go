@@ -3,6 +3,7 @@ package canon_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"gatehouse/canon"
@@ -40,6 +41,27 @@ func TestNames(t *testing.T) {
 	want := []string{"/=", "//=", "/a=a", "/b=b", "/b/2/c~1d=c/d", "/b/2/e~0f=e~f", "/n=n"}
 	if !slices.Equal(got, want) {
 		t.Errorf("Names gives %q, want %q", got, want)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ from, without, want string }{
+		{`{}`, "a", `{}`},
+		{`{"a":1}`, "a", `{}`},
+		{`{"a":1}`, "b", `{"a":1}`},
+		{`{"a":1,"b":{"a":[2]},"c":"}"}`, "a", `{"b":{"a":[2]},"c":"}"}`},
+		{`{"a":1,"b":{"a":[2]},"c":"}"}`, "b", `{"a":1,"c":"}"}`},
+		{`{"a":1,"b":{"a":[2]},"c":"}"}`, "c", `{"a":1,"b":{"a":[2]}}`},
+		{`{"a":1,"b":2,"c":3}`, "ab", `{"c":3}`},
+		{`{"a":1,"b":2,"c":3}`, "abc", `{}`},
+		{`{"a\"":1,"b":2}`, "b", `{"a\"":1}`},
+		{`["a"]`, "a", `["a"]`},
+	} {
+		got := must(t, tt.from).Keep(func(name string) bool { return !strings.Contains(tt.without, name) })
+		if want := must(t, tt.want); got != want {
+			t.Errorf("%s without %s is %s, want %s", tt.from, tt.without, got, want)
+		}
 	}
 }
 

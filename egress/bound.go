@@ -24,9 +24,11 @@ func (b *bound) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, refused(r.URL.Host)
 	}
-	r = r.Clone(r.Context())
 	// Without this header the transport asks for gzip itself and inflates, so that the bound below counts what comes out.
-	r.Header.Del("Accept-Encoding")
+	if r.Header.Get("Accept-Encoding") != "" {
+		r = r.Clone(r.Context()) // the caller's request is not ours to change
+		r.Header.Del("Accept-Encoding")
+	}
 	answer, err := b.next.RoundTrip(r)
 	if err != nil {
 		return nil, err

@@ -210,7 +210,8 @@ func (e *Egress) Stream(to Allow) *http.Client {
 		b.max = math.MaxInt64 - 1
 		b.next.ResponseHeaderTimeout = 0
 		// What waits for a free connection would wait for calls that may take minutes. The gate bounds how many run.
-		b.next.MaxConnsPerHost, b.next.MaxIdleConnsPerHost = 0, 64
+		// As many are kept: the end of a stream is read behind its caller's back, so that more connections than calls come and go.
+		b.next.MaxConnsPerHost, b.next.MaxIdleConnsPerHost = 0, 256
 	}
 	return c
 }

@@ -222,7 +222,7 @@ func parseCarries(tag string, effect Effect) (Carries, error) {
 }
 
 func escapePointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return canon.PointerToken(name)
 }
 
 // check validates a value and names the place of each fault.
@@ -234,8 +234,10 @@ func (s *schema) check(v canon.Value) []outcome.Fault {
 	if s.references != nil && s.references.work(instance) > maxWork {
 		return []outcome.Fault{{Problem: "it is nested too deeply for this tool's schema"}}
 	}
-	if at, ok := inexact(v, ""); ok && s.limits {
-		return []outcome.Fault{{Path: at, Problem: "has more digits than can be compared with the limits of this tool's schema"}}
+	if s.limits {
+		if at, ok := inexact(v, ""); ok {
+			return []outcome.Fault{{Path: at, Problem: "has more digits than can be compared with the limits of this tool's schema"}}
+		}
 	}
 	if s.compiled.Validate(instance) == nil {
 		return nil

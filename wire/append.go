@@ -31,6 +31,13 @@ func appendCall[T ~string | ~[]byte](dst []byte, method string, params T) []byte
 	return append(dst, '}')
 }
 
+// ResultFrame gives what stands before and behind a result in its response, for those who need not copy it.
+func ResultFrame(id ID) (head, tail []byte) {
+	head = append(make([]byte, 0, 64), `{"jsonrpc":"2.0","id":`...)
+	head = append(append(head, id.String()...), `,"result":`...)
+	return head, []byte{'}'}
+}
+
 // AppendResult writes a response; an empty result is written as {}.
 func AppendResult[T ~string | ~[]byte](dst []byte, id ID, result T) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0","id":`...)

@@ -12,9 +12,9 @@ import (
 
 // Event is one server-sent event (HTML Living Standard §9.2).
 type Event struct {
-	Name  string // "message" if the stream did not say
-	ID    string // the last id that the stream gave
-	Data  []byte
+	Name  string        // "message" if the stream did not say
+	ID    string        // the last id that the stream gave
+	Data  []byte        // until the next call of Next
 	Retry time.Duration // what the stream last asked for; zero if it never did
 }
 
@@ -53,20 +53,27 @@ type Events struct {
 	begun   bool
 	afterCR bool
 	line    []byte
+	data    []byte
 	id      string
 	retry   time.Duration
 }
 
+// maxKept is how large the buffers may be that wait for the next event.
+const maxKept = 64 << 10
+
 // NewEvents reads from r events of at most limit bytes each, field names and comments between counted.
 func NewEvents(r io.Reader, limit int) *Events {
-	return &Events{r: bufio.NewReaderSize(r, 16<<10), limit: limit}
+	return &Events{r: bufio.NewReaderSize(r, 4<<10), limit: limit}
 }
 
 // Next gives the next event that has data. The error is [ErrEventTooLong], the reader's, or [io.EOF] at the end; an event
 // that the end cut short is dropped, as the standard says.
 func (e *Events) Next() (Event, error) {
 	ev := Event{}
-	e.read = 0
+	e.read, e.data = 0, e.data[:0]
+	if cap(e.data) > maxKept || cap(e.line) > maxKept { // one long event must not hold its size for as long as a stream is open
+		e.data, e.line = nil, nil
+	}
 	hasData := false
 	for {
 		line, err := e.next()
@@ -81,7 +88,7 @@ func (e *Events) Next() (Event, error) {
 			if ev.Name == "" {
 				ev.Name = "message"
 			}
-			ev.Data = ev.Data[:len(ev.Data)-1] // the last line feed
+			ev.Data = e.data[:len(e.data)-1] // the last line feed
 			ev.ID, ev.Retry = e.id, e.retry
 			return ev, nil
 		}
@@ -92,7 +99,7 @@ func (e *Events) Next() (Event, error) {
 			e.read = max(0, e.read-len(line)-1) // a comment between two events is no part of either
 		case "data":
 			hasData = true
-			ev.Data = append(append(ev.Data, value...), '\n')
+			e.data = append(append(e.data, value...), '\n')
 		default:
 			e.field(&ev, string(field), string(value))
 		}

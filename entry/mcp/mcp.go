@@ -14,10 +14,11 @@
 package mcp
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -145,7 +146,7 @@ func (h *Handler) post(x *exchange) {
 		x.plain(http.StatusNotAcceptable, "send Accept: application/json, text/event-stream")
 		return
 	}
-	body, err := io.ReadAll(x.r.Body)
+	body, err := whole(x.r)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
@@ -165,6 +166,16 @@ func (h *Handler) post(x *exchange) {
 		return
 	}
 	h.legacy(x)
+}
+
+// whole reads a body. What the client says of its length saves growing, and is believed no further.
+func whole(r *http.Request) ([]byte, error) {
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, 16<<10)) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(r.Body)
+	return body.Bytes(), err
 }
 
 // accepts reports whether the client takes answers of a type. A header that is missing takes all.
@@ -198,14 +209,28 @@ func (x *exchange) fail(status int, err error) {
 
 // result answers a request.
 func (x *exchange) result(result []byte) {
-	x.json(http.StatusOK, wire.AppendResult(make([]byte, 0, len(result)+64), x.frame.ID, result))
+	head, tail := wire.ResultFrame(x.frame.ID)
+	x.json(http.StatusOK, head, result, tail)
 }
 
-func (x *exchange) json(status int, body []byte) {
-	x.w.Header().Set("Content-Type", "application/json")
+// json answers with the parts of one text.
+func (x *exchange) json(status int, parts ...[]byte) {
+	length := 0
+	for _, part := range parts {
+		length += len(part)
+	}
+	h := x.w.Header()
+	h["Content-Type"] = jsonType
+	// Without it net/http cuts what is larger than its buffer into chunks, which costs both sides.
+	h["Content-Length"] = []string{strconv.Itoa(length)}
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body)
+	for _, part := range parts {
+		_, _ = x.w.Write(part)
+	}
 }
+
+// jsonType is the type of nearly all answers; nothing changes the list.
+var jsonType = []string{"application/json"}
 
 // taken answers a notification or a response: there is nothing to say.
 func (x *exchange) taken() { x.w.WriteHeader(http.StatusAccepted) }

@@ -27,6 +27,14 @@ func isError(c outcome.Code) bool {
 	return true
 }
 
+// sizeOf is about how long an outcome is when it is written: a result of our own modules stands in it twice.
+func sizeOf(o gate.Outcome) int {
+	if o.Content {
+		return o.Result.Len() + 512
+	}
+	return o.Result.Len()*2 + o.Result.Len()/8 + 512
+}
+
 // appendOutcome writes a tool's result (CallToolResult). extra is put into _meta as it is.
 func appendOutcome(dst []byte, o gate.Outcome, extra string) []byte {
 	return appendOutcomeMembers(append(dst, '{'), o, extra)

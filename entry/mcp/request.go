@@ -38,7 +38,7 @@ func (h *Handler) answer(ctx context.Context, q *request, tell func(gate.Progres
 		if err != nil {
 			return nil, err
 		}
-		dst := make([]byte, 0, o.Result.Len()*2+512)
+		dst := make([]byte, 0, sizeOf(o))
 		if !modern {
 			return appendOutcome(dst, o, ""), nil
 		}

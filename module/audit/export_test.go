@@ -27,6 +27,9 @@ func (m *Module) OpenIntents(ctx context.Context) (int, error) {
 	return len(all), err
 }
 
+// PayloadText is the text that is sealed.
+func PayloadText(p Payload) string { return string(p.appendTo(nil)) }
+
 // Rows gives all rows, oldest first, and their payloads, empty where the key was destroyed.
 func Rows(ctx context.Context, db *store.DB, s gate.Sealer) (all []Row, payloads []Payload, err error) {
 	err = rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {

@@ -166,8 +166,29 @@ func (b *members) text(name, value string) {
 	if value == "" {
 		return
 	}
+	b.string(name, value)
+}
+
+func (b *members) string(name, value string) {
 	b.name(name)
 	*b = append(canon.AppendString(*b, value), ',')
+}
+
+func (b *members) value(name string, v canon.Value) {
+	if v.IsZero() {
+		return
+	}
+	b.name(name)
+	*b = append(v.AppendTo(*b), ',')
+}
+
+// end closes the object.
+func (b members) end() []byte {
+	if b[len(b)-1] == '{' {
+		return append(b, '}')
+	}
+	b[len(b)-1] = '}'
+	return b
 }
 
 func (b *members) always(name string, value int64) {

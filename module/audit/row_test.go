@@ -47,6 +47,47 @@ func TestRowsAreCanonical(t *testing.T) {
 	})
 }
 
+// TestPayloadsAreCanonical: what is sealed is what canon would write, and reads back as what was given.
+func TestPayloadsAreCanonical(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.Just(""), rapid.String(), rapid.StringMatching(`[a-z.\\"\x00-\x1f]{0,20}`))
+		values := rapid.Custom(func(t *rapid.T) canon.Value {
+			if rapid.Bool().Draw(t, "none") {
+				return canon.Value{}
+			}
+			v, err := canon.From(map[string]any{text.Draw(t, "name") + "x": text.Draw(t, "text"), "n": rapid.Int32().Draw(t, "n")})
+			if err != nil {
+				return canon.Object() // a name with U+0000
+			}
+			return v
+		})
+		findings := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) audit.Finding {
+			return audit.Finding{
+				Action: text.Draw(t, "action"), End: int(rapid.Int32().Draw(t, "end")), Guard: text.Draw(t, "guard"), Kind: text.Draw(t, "kind"),
+				Pointer: text.Draw(t, "pointer"), Rule: text.Draw(t, "rule"), Start: int(rapid.Int32().Draw(t, "start")),
+			}
+		}), 0, 3)
+		p := audit.Payload{
+			Arguments: values.Draw(t, "arguments"), Findings: findings.Draw(t, "findings"), Forgotten: rapid.Bool().Draw(t, "forgotten"),
+			Cut: rapid.SliceOfN(text, 0, 3).Draw(t, "cut"), Reason: text.Draw(t, "reason"), Result: values.Draw(t, "result"), Task: text.Draw(t, "task"),
+		}
+		if len(p.Cut) == 0 {
+			p.Cut = nil
+		}
+		if len(p.Findings) == 0 {
+			p.Findings = nil
+		}
+		want, err := canon.From(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := audit.PayloadText(p); got != want.String() {
+			t.Fatalf("wrote %s\nwant  %s", got, want)
+		}
+	})
+}
+
 func TestTextsThatNoEngineStoresAreMadeFit(t *testing.T) {
 	t.Parallel()
 	r, text := audit.Text(&gate.Row{Tool: "a\x00b\xff", Agent: "\xc3"}, nil, gate.RowID{ID: 1}, 1, [32]byte{}, "00")

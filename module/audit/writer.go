@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	maxGroup   = 256                    // rows in one transaction
-	linger     = 100 * time.Microsecond // how long a group waits for more, if the last one was larger than one
-	groupTime  = 30 * time.Second       // for one transaction; SQLite does not heed it once it has begun
-	lookTime   = 10 * time.Second       // for finding out what became of a COMMIT that broke off
-	retryEvery = time.Second            // for what could not be written
+	maxGroup    = 256                    // rows in one transaction
+	leastLinger = 100 * time.Microsecond // how long a group waits for more, if the last one was larger than one …
+	mostLinger  = 2 * time.Millisecond   // … is as long as the last commit took, within these bounds
+	groupTime   = 30 * time.Second       // for one transaction; SQLite does not heed it once it has begun
+	lookTime    = 10 * time.Second       // for finding out what became of a COMMIT that broke off
+	retryEvery  = time.Second            // for what could not be written
 )
 
 // place is the end of the chain.
@@ -73,8 +74,9 @@ type writer struct {
 	place   string
 
 	// The goroutine's alone.
-	unsure  bool // what the database holds is not known: it is read again before anything is written
-	crowded bool // the last group was larger than one
+	unsure  bool          // what the database holds is not known: it is read again before anything is written
+	crowded bool          // the last group was larger than one
+	linger  time.Duration // how long a group waits for more, if the last one was crowded
 }
 
 func newWriter(r rows, u *uses, b *budgets, place string, room *room, log *slog.Logger) *writer {
@@ -228,35 +230,28 @@ func (w *writer) drain() {
 	}
 }
 
-// collect takes those who wait into one group. It waits for more only if many come: one caller alone must not.
+// collect takes those who wait into one group. It waits for more only if many come: one caller alone must not. A commit
+// costs nearly the same for one row and for many, so it waits about as long as one takes.
 func (w *writer) collect(first *entry) []*entry {
-	group := append(make([]*entry, 0, 64), first)
-	var more <-chan time.Time
+	group := w.waiting(append(make([]*entry, 0, 64), first))
+	if w.crowded && len(group) < maxGroup {
+		time.Sleep(w.linger) // and not for each that comes: every waking costs
+		group = w.waiting(group)
+	}
+	w.crowded = len(group) > 1
+	return group
+}
+
+// waiting adds all who are in the queue.
+func (w *writer) waiting(group []*entry) []*entry {
 	for len(group) < maxGroup {
 		select {
 		case e := <-w.queue:
 			group = append(group, e)
-			continue
 		default:
+			return group
 		}
-		if !w.crowded {
-			break
-		}
-		if more == nil {
-			timer := time.NewTimer(linger)
-			defer timer.Stop()
-			more = timer.C
-		}
-		select {
-		case e := <-w.queue:
-			group = append(group, e)
-			continue
-		case <-more:
-		case <-w.stop:
-		}
-		break
 	}
-	w.crowded = len(group) > 1
 	return group
 }
 
@@ -308,6 +303,8 @@ func (w *writer) answer(group []*entry, err error) {
 // have an error of their own; after any other error nothing of it is there, unless w.unsure is set.
 func (w *writer) commit(group []*entry) error {
 	var err error
+	began := time.Now()
+	defer func() { w.linger = min(max(time.Since(began), leastLinger), mostLinger) }()
 	for range 3 {
 		if err = w.attempt(group); outcome.Of(err) != outcome.Conflict {
 			break

@@ -70,44 +70,41 @@ func (s *server) await(ctx context.Context) (*session, error) {
 // content takes a result apart: what entries write themselves is left out, all else is kept, known or not.
 func (s *server) content(result canon.Value) (gate.Content, error) {
 	var c gate.Content
-	kept := []byte("{")
 	listed := false
 	for name, member := range result.Members {
 		switch name {
-		case "_meta":
-			continue
 		case "isError":
 			if text := member.String(); text != "true" && text != "false" {
 				return c, errUnreadable
 			}
 			c.Failed = member.String() == "true"
-			continue
 		case "resultType":
 			if member.String() != `"complete"` {
 				return c, fmt.Errorf("%w: the server asks for something that is not given to it", errUnreadable)
 			}
-			continue
 		case "content":
 			if listed = strings.HasPrefix(member.String(), "["); !listed {
 				return c, errUnreadable
 			}
 		}
-		if len(kept) > 1 {
-			kept = append(kept, ',')
-		}
-		kept = append(canon.AppendString(kept, name), ':')
-		kept = member.AppendTo(kept)
 	}
+	c.Result = result.Keep(func(name string) bool { return name != "_meta" && name != "isError" && name != "resultType" })
 	if !listed {
-		if len(kept) > 1 {
-			kept = append(kept, ',')
+		var err error
+		if c.Result, err = withContent(c.Result); err != nil {
+			return c, errors.Join(errUnreadable, err)
 		}
-		kept = append(kept, `"content":[]`...)
 	}
 	var err error
-	if c.Result, err = canon.ParseObject(append(kept, '}')); err != nil {
-		return c, errors.Join(errUnreadable, err)
-	}
 	c.Result, err = s.conceal(c.Result)
 	return c, err
+}
+
+// withContent adds the list that a result must have.
+func withContent(result canon.Value) (canon.Value, error) {
+	text := []byte(`{"content":[]`)
+	if result.Len() > len("{}") {
+		text = append(text, ',')
+	}
+	return canon.ParseObject(append(text, result.String()[1:]...))
 }

@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"mime"
 	"net/http"
 	"time"
 
@@ -63,7 +62,7 @@ func (r *remote) hearStream(open func(context.Context) (*http.Response, error), 
 		return 0, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	kind := mediaType(answer)
 	switch {
 	case answer.StatusCode == http.StatusNotFound && session != "" && *had:
 		ctx, cancel := context.WithTimeout(r.leaving, r.pause.greeting)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"sync"
@@ -44,7 +43,7 @@ func dialOld(ctx, life context.Context, l line, t timing) (_ *old, err error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	kind := mediaType(answer)
 	if answer.StatusCode != http.StatusOK || kind != "text/event-stream" {
 		_ = answer.Body.Close()
 		return nil, &statusError{answer.StatusCode}

@@ -55,6 +55,9 @@ const (
 	patience = 5 * time.Second
 	// maxRefusal bounds what is read of the body of a refusal.
 	maxRefusal = 64 << 10
+	// lingering is how long the end of a stream may take to come after the answer, before its connection is given up. A busy
+	// server can be late; a new connection costs both sides more than the wait, which nobody notices.
+	lingering = time.Second
 	// maxReplies is how many answers to the server's own requests are under way at a time.
 	maxReplies = 8
 )
@@ -179,9 +182,10 @@ func (r *remote) renew(ctx context.Context, forgotten string) error {
 
 // post sends one request and reads its answer.
 func (r *remote) post(ctx context.Context, q question) (result canon.Value, header http.Header, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(r.life, cancel)
-	end := func() { stop(); cancel() }
+	// The exchange outlives the call by the end of its answer: cancelled with the call, its connection would be lost.
+	exchange, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	withLife, withCall := context.AfterFunc(r.life, cancel), context.AfterFunc(ctx, cancel)
+	end := func() { withLife(); withCall(); cancel() }
 	id, _ := r.expect(q.tells)
 	defer r.unexpect(id)
 	header = r.repeated(q)
@@ -189,16 +193,22 @@ func (r *remote) post(ctx context.Context, q question) (result canon.Value, head
 		end()
 		return canon.Value{}, nil, fmt.Errorf("%w: %w", errMisfit, err)
 	}
-	answer, sent, err := r.send(ctx, http.MethodPost, r.url, q.frame(id), header) //nolint:bodyclose // drain closes it
+	answer, sent, err := r.send(exchange, http.MethodPost, r.url, q.frame(id), header) //nolint:bodyclose // drain closes it
 	if err != nil {
 		defer end()
 		return canon.Value{}, nil, r.failed(ctx, id, sent, err)
 	}
 	result, err = r.read(answer, id)
-	if err != nil && ctx.Err() != nil {
+	withCall()
+	if err != nil && (ctx.Err() != nil || r.life.Err() != nil) {
 		err = r.failed(ctx, id, true, err)
 	}
 	header = answer.Header
+	if err == nil && mediaType(answer) == jsonType { // it was read to its end
+		_ = answer.Body.Close()
+		end()
+		return result, header, nil
+	}
 	r.drain(answer.Body, end)
 	return result, header, err
 }
@@ -231,7 +241,7 @@ func (l line) send(ctx context.Context, method, to string, body []byte, header h
 		return nil, false, err
 	}
 	request.Header = header
-	header.Set("User-Agent", "gatehouse")
+	header["User-Agent"] = userAgent
 	for name, values := range l.header {
 		header[name] = values
 	}
@@ -243,11 +253,32 @@ func (l line) send(ctx context.Context, method, to string, body []byte, header h
 	return answer, sent, err
 }
 
+// What every request says; nothing changes these lists.
+var (
+	userAgent = []string{"gatehouse"}
+	oneFrame  = []string{jsonType}
+	either    = []string{jsonType + ", " + eventsType}
+)
+
+const (
+	jsonType   = "application/json"
+	eventsType = "text/event-stream"
+)
+
+// mediaType is the type that an answer says to have, without its parameters.
+func mediaType(answer *http.Response) string {
+	said := answer.Header.Get("Content-Type")
+	if said == jsonType || said == eventsType {
+		return said // nearly all do, and parsing costs a map
+	}
+	kind, _, _ := mime.ParseMediaType(said)
+	return kind
+}
+
 // repeated makes the headers that say again what the body says.
 func (r *remote) repeated(q question) http.Header {
-	h := http.Header{}
-	h.Set("Content-Type", "application/json")
-	h.Set("Accept", "application/json, text/event-stream")
+	h := make(http.Header, 8)
+	h["Content-Type"], h["Accept"] = oneFrame, either
 	if q.revision.Era() == wire.Modern {
 		wire.SetHeaders(h, q.revision, q.method, q.target)
 		return h
@@ -267,16 +298,16 @@ func (r *remote) repeated(q question) http.Header {
 
 // read takes the answer to one request out of an HTTP answer.
 func (r *remote) read(answer *http.Response, id int64) (canon.Value, error) {
-	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	kind := mediaType(answer)
 	switch {
 	case answer.StatusCode == http.StatusAccepted, answer.StatusCode == http.StatusNoContent:
 		return canon.Value{}, errEmpty
 	case answer.StatusCode/100 != 2:
 		return canon.Value{}, refusal(answer, kind, id)
-	case kind == "text/event-stream":
+	case kind == eventsType:
 		return r.stream(answer.Body, id)
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxLine+1))
+	body, err := whole(answer)
 	switch {
 	case len(body) > maxLine:
 		return canon.Value{}, errTooLong
@@ -284,7 +315,7 @@ func (r *remote) read(answer *http.Response, id int64) (canon.Value, error) {
 		return canon.Value{}, fmt.Errorf("%w: %w", errCut, err)
 	case len(bytes.TrimSpace(body)) == 0:
 		return canon.Value{}, errEmpty
-	case kind != "application/json":
+	case kind != jsonType:
 		return canon.Value{}, fmt.Errorf("%w: it is %q", errUnreadable, tidy(kind))
 	}
 	f, err := wire.ParseFrame(body)
@@ -293,6 +324,16 @@ func (r *remote) read(answer *http.Response, id int64) (canon.Value, error) {
 		return canon.Value{}, fmt.Errorf("%w: %v", errUnreadable, err) //nolint:errorlint // a *wire.Error would be taken for the server's own
 	}
 	return r.mine(f, id)
+}
+
+// whole reads an answer that is one text, and of one that is too long a byte too many.
+func whole(answer *http.Response) ([]byte, error) {
+	var text bytes.Buffer
+	if said := answer.ContentLength; said > 0 && said <= maxLine {
+		text.Grow(int(said) + bytes.MinRead) // so that it never grows
+	}
+	_, err := text.ReadFrom(io.LimitReader(answer.Body, maxLine+1))
+	return text.Bytes(), err
 }
 
 // mine takes the answer out of a frame that must be one.
@@ -340,7 +381,7 @@ func (r *remote) stream(body io.Reader, id int64) (canon.Value, error) {
 // refusal reads an HTTP answer that is none: a JSON-RPC error where the body is one, else the status.
 func refusal(answer *http.Response, kind string, id int64) error {
 	status := &statusError{answer.StatusCode}
-	if kind != "application/json" {
+	if kind != jsonType {
 		return status
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxRefusal))
@@ -368,7 +409,7 @@ func (e *refusedError) Unwrap() []error { return []error{e.why, e.status} }
 func (r *remote) drain(body io.ReadCloser, end func()) {
 	r.background.Go(func() {
 		defer end()
-		late := time.AfterFunc(100*time.Millisecond, end)
+		late := time.AfterFunc(lingering, end)
 		defer late.Stop()
 		_, _ = io.CopyN(io.Discard, body, 64<<10)
 		_ = body.Close()

@@ -2,8 +2,11 @@ package upstream_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/gate"
 	"gatehouse/outcome"
@@ -46,6 +49,39 @@ func TestToolsOfARealServerOverHTTP(t *testing.T) {
 				t.Errorf("status %+v", s)
 			}
 		})
+	}
+}
+
+// TestConnectionsAreKept: a call whose answer is a stream leaves its connection to the next one, although the stream ends
+// only after the call has.
+func TestConnectionsAreKept(t *testing.T) {
+	t.Parallel()
+	for _, modern := range []bool{false, true} {
+		var connections sync.Map
+		far := (&web{modern: modern}).start(t)
+		far.on = func(w http.ResponseWriter, r *http.Request, m message) bool {
+			if m.Method != "tools/call" {
+				return false
+			}
+			connections.Store(r.RemoteAddr, true)
+			send := events(w)
+			send(`{"jsonrpc":"2.0","id":%s,"result":{"content":[]%s}}`, m.ID, map[bool]string{true: `,"resultType":"complete"`}[modern])
+			time.Sleep(20 * time.Millisecond) // the end of the stream comes late
+			return true
+		}
+		w := enter(t, scene{url: far.URL, lines: classified}).ready()
+		ann := w.Person("ann", "far.look")
+		for range 10 {
+			if o := ann.Call("far.look", `{}`); o.Code != outcome.OK {
+				t.Fatalf("%s (%s)", o.Code, o.Reason)
+			}
+			time.Sleep(40 * time.Millisecond) // by now it has come
+		}
+		n := 0
+		connections.Range(func(any, any) bool { n++; return true })
+		if n > 2 { // one is that of the listing, which may be busy with its own end
+			t.Errorf("modern %v: ten calls came over %d connections", modern, n)
+		}
 	}
 }
 

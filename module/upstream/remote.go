@@ -193,7 +193,7 @@ func (r *remote) post(ctx context.Context, q question) (result canon.Value, head
 		end()
 		return canon.Value{}, nil, fmt.Errorf("%w: %w", errMisfit, err)
 	}
-	answer, sent, err := r.send(exchange, http.MethodPost, r.url, q.frame(id), header) //nolint:bodyclose // drain closes it
+	answer, sent, err := r.send(exchange, http.MethodPost, r.url, q.frame(id), header)
 	if err != nil {
 		defer end()
 		return canon.Value{}, nil, r.failed(ctx, id, sent, err)

@@ -29,30 +29,31 @@ func (v Value) Keep(keep func(name string) bool) Value {
 	if !v.IsObject() {
 		return v
 	}
-	var out []byte // only once something was left out
-	left := false
+	var out strings.Builder // only once something was left out
+	kept := true            // nothing was left out yet
+	first := true           // of what was written
 	for i := 1; v.text[i] != '}'; {
 		nameEnd := endOfString(v.text, i)
 		end := endOfValue(v.text, nameEnd+1)
 		switch wanted := keep(unquote(v.text[i:nameEnd])); {
-		case !wanted && !left:
-			left = true
-			out = append(make([]byte, 0, len(v.text)), v.text[:i]...)
-		case wanted && left:
-			if out[len(out)-1] != '{' && out[len(out)-1] != ',' {
-				out = append(out, ',')
+		case !wanted && kept:
+			kept, first = false, i == 1
+			out.Grow(len(v.text))
+			out.WriteString(strings.TrimSuffix(v.text[:i], ","))
+		case wanted && !kept:
+			if !first {
+				out.WriteByte(',')
 			}
-			out = append(out, v.text[i:end]...)
+			first = false
+			out.WriteString(v.text[i:end])
 		}
 		i = afterComma(v.text, end)
 	}
-	if !left {
+	if kept {
 		return v
 	}
-	if out[len(out)-1] == ',' {
-		out = out[:len(out)-1]
-	}
-	return Value{string(append(out, '}'))}
+	out.WriteByte('}')
+	return Value{out.String()}
 }
 
 // Elements gives each element of an array, until yield says false; nothing if it is no array.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -61,9 +62,25 @@ type Events struct {
 // maxKept is how large the buffers may be that wait for the next event.
 const maxKept = 64 << 10
 
+// readers keeps buffers between streams, and nothing that was in them is read again.
+var readers = sync.Pool{New: func() any { return &Events{r: bufio.NewReaderSize(nil, 4<<10)} }}
+
 // NewEvents reads from r events of at most limit bytes each, field names and comments between counted.
 func NewEvents(r io.Reader, limit int) *Events {
-	return &Events{r: bufio.NewReaderSize(r, 4<<10), limit: limit}
+	e := readers.Get().(*Events)
+	e.r.Reset(r)
+	*e = Events{r: e.r, limit: limit, line: e.line[:0], data: e.data[:0]}
+	return e
+}
+
+// Release gives the buffers back to whoever reads the next stream. Neither the reader nor any event's data may be used
+// afterwards. Those who read one stream for long need not.
+func (e *Events) Release() {
+	if cap(e.data) > maxKept || cap(e.line) > maxKept {
+		return
+	}
+	e.r.Reset(nil)
+	readers.Put(e)
 }
 
 // Next gives the next event that has data. The error is [ErrEventTooLong], the reader's, or [io.EOF] at the end; an event

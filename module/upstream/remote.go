@@ -352,6 +352,7 @@ func (r *remote) mine(f wire.Frame, id int64) (canon.Value, error) {
 // stream reads an event stream up to the answer. What the server says before that is heeded.
 func (r *remote) stream(body io.Reader, id int64) (canon.Value, error) {
 	events := wire.NewEvents(body, maxLine)
+	defer events.Release() // a frame is a copy
 	for {
 		ev, err := events.Next()
 		switch {

@@ -40,8 +40,9 @@ var rooms = map[string]string{
 	"app":               "*",
 	"gatetest":          "*",
 	"connect":           "",
+	"mcpjson":           "",
 	"bridge":            "outcome secret canon wire egress",
-	"cli":               "app bridge config connect gate outcome secret demo sandbox",
+	"cli":               "app bridge config connect gate mcpjson outcome secret demo sandbox",
 	"demo":              "app connect config gate outcome canon egress wire",
 	"main":              "cli",
 	"packaging":         "*",
@@ -58,6 +59,7 @@ var onlyIn = []struct{ pkg, rooms, why string }{
 	{"github.com/jackc/pgx/v5/pgconn", "store module/database", "databases are opened in one place"},
 	{"github.com/go-sql-driver/mysql", "module/database", "databases are opened in one place"},
 	{"encoding/gob", "", "input is strict JSON"},
+	{"github.com/tailscale/hujson", "mcpjson", "only files of other programs may hold comments; all else is strict JSON"},
 	{"filippo.io/age", "backup", "backups are encrypted in one place, and never written in the clear (P9)"},
 }
 

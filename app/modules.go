@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"gatehouse/config"
 	"gatehouse/gate"
@@ -50,3 +51,20 @@ func StartMany[C any, M interface{ Modules() []gate.Module }](construct func(con
 		return many.Modules(), nil
 	}
 }
+
+// CheckServers looks at the MCP servers of a configuration as a start would, and starts nothing.
+func CheckServers(file config.File) error {
+	data, err := filepath.Abs(file.Data)
+	if err != nil {
+		return fmt.Errorf("finding the data folder: %w", err)
+	}
+	section := file.Modules["mcp"]
+	var c upstream.Config
+	if err := section.Decode(&c); err != nil {
+		return err
+	}
+	return section.Wrap(c.Check(module.Kit{Name: "upstream", Data: data}))
+}
+
+// CheckServerName refuses a name that no MCP server can have.
+func CheckServerName(name string) error { return upstream.CheckName(name) }

@@ -45,6 +45,7 @@ type commands struct {
 	Token       tokenCommand       `cmd:"" help:"Issue, list and revoke agents' tokens."`
 	Audit       auditCommand       `cmd:"" help:"Search, follow, read and verify the log."`
 	Servers     serversCommand     `cmd:"" help:"Show MCP servers, and accept changed tools of theirs."`
+	Import      importCommand      `cmd:"" help:"Take over MCP servers from a client's configuration."`
 	Doctor      doctorCommand      `cmd:"" help:"Check the configuration and every system behind the gateway."`
 	Status      statusCommand      `cmd:"" help:"Say whether the gateway can take calls."`
 	Metrics     metricsCommand     `cmd:"" help:"Print the figures of the gateway, as Prometheus reads them."`

@@ -131,6 +131,11 @@ func Load(path string) (File, error) {
 	if err != nil {
 		return File{}, fmt.Errorf("reading the configuration: %w", err)
 	}
+	return Read(path, text)
+}
+
+// Read is Load on a text that is not written yet: path is the file that it will be.
+func Read(path string, text []byte) (File, error) {
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
 		return File{}, fmt.Errorf("finding the folder of %s: %w", path, err)

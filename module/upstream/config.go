@@ -91,6 +91,9 @@ var reserved = strings.Fields(`gatehouse mcp rest ws web system v1 t
 
 var serverNames = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
+// CheckName refuses a name that no server can have.
+func CheckName(name string) error { return Name(name).check() }
+
 // UnmarshalText reads a name.
 func (n *Name) UnmarshalText(text []byte) error {
 	*n = Name(text)
@@ -103,6 +106,19 @@ func (n Name) check() error {
 		return fmt.Errorf("server %q: a name is lower-case letters, digits and single dashes, at most 24", string(n))
 	case slices.Contains(reserved, string(n)):
 		return fmt.Errorf("server %q: the name is one of Gatehouse's own; take another", string(n))
+	}
+	return nil
+}
+
+// Check refuses what must not start. It starts nothing and reaches for nothing.
+func (c Config) Check(kit module.Kit) error {
+	if len(c.Servers) > maxServers {
+		return fmt.Errorf("%d servers are configured, more than %d", len(c.Servers), maxServers)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		if err := c.Servers[name].check(kit, name); err != nil {
+			return fmt.Errorf("server %s: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func New(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error) {
 
 func newUpstream(ctx context.Context, kit module.Kit, cfg Config, t timing) (*Upstream, error) {
 	kit.Name = "upstream" // the section is called mcp, the folder and the database are not
-	if len(cfg.Servers) > maxServers {
-		return nil, fmt.Errorf("%d servers are configured, more than %d", len(cfg.Servers), maxServers)
+	if err := cfg.Check(kit); err != nil {
+		return nil, err
 	}
 	db, err := kit.Open(ctx, migrations)
 	if err != nil {
@@ -66,9 +66,6 @@ func newUpstream(ctx context.Context, kit module.Kit, cfg Config, t timing) (*Up
 	}
 	u := &Upstream{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Servers)) {
-		if err := cfg.Servers[name].check(kit, name); err != nil {
-			return nil, fmt.Errorf("server %s: %w", name, err)
-		}
 		s, err := newServer(ctx, kit, rows{db}, name, cfg.Servers[name], t)
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)

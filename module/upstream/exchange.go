@@ -74,12 +74,8 @@ func cancelled(id int64) (method, params string) {
 func (p *process) ask(ctx context.Context, q question) (canon.Value, error) {
 	id, got := p.expect(q.tells)
 	defer p.unexpect(id)
-	select {
-	case p.out <- q.frame(id):
-	case <-ctx.Done():
-		return canon.Value{}, fmt.Errorf("%w: %w", errUnsent, ctx.Err())
-	case <-p.ending:
-		return canon.Value{}, fmt.Errorf("%w: %w", errUnsent, p.cause)
+	if err := p.hand(ctx, q.frame(id)); err != nil {
+		return canon.Value{}, err
 	}
 	select {
 	case a := <-got:
@@ -87,6 +83,18 @@ func (p *process) ask(ctx context.Context, q question) (canon.Value, error) {
 	case <-ctx.Done():
 		p.tell(cancelled(id))
 		return canon.Value{}, fmt.Errorf("waiting for the answer to %s: %w", q.method, ctx.Err())
+	}
+}
+
+// hand gives the writer a frame that whatever is asked next must come after. A note could be overtaken.
+func (p *process) hand(ctx context.Context, frame []byte) error {
+	select {
+	case p.out <- frame:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errUnsent, ctx.Err())
+	case <-p.ending:
+		return fmt.Errorf("%w: %w", errUnsent, p.cause)
 	}
 }
 

@@ -1,7 +1,11 @@
 package upstream
 
 import (
+	"bufio"
 	"context"
+	"io"
+	"os"
+	"runtime"
 	"time"
 
 	"gatehouse/canon"
@@ -32,6 +36,52 @@ func NewLazy(ctx context.Context, kit module.Kit, cfg Config) (*Upstream, error)
 		first: time.Hour, longest: time.Hour, greeting: 20 * time.Second, list: 10 * time.Second,
 		relist: time.Hour, relook: time.Hour, wait: 2 * time.Second, grace: 300 * time.Millisecond,
 	})
+}
+
+// Beginning gives what a program reads first when it answered the handshake before it read on, so that the writer finds all
+// that follows waiting at once.
+func Beginning(ctx context.Context) (frames []string, err error) {
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = theirs.Close() }()
+	p := &process{ear: newEar(), in: ours, out: make(chan []byte), notes: make(chan []byte, 64), done: make(chan struct{})}
+	const full = 64 << 10
+	if _, err := ours.Write(make([]byte, full)); err != nil {
+		return nil, err
+	}
+	first := p.last + 1
+	go p.write()
+	defer p.end(errEnded)
+	go func() {
+		if s, err := greet(ctx, p); err == nil {
+			_, _ = s.put(ctx, question{method: "tools/list"}) // nobody answers it
+		}
+	}()
+	result, err := canon.ParseObject([]byte(`{"protocolVersion":"2025-11-25"}`))
+	if err != nil {
+		return nil, err
+	}
+	for !p.deliver(first, answer{result: result}) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		runtime.Gosched()
+	}
+	<-time.After(5 * time.Millisecond)
+	if _, err := io.ReadFull(theirs, make([]byte, full)); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewReader(theirs)
+	for range 3 {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		frames = append(frames, line)
+	}
+	return frames, nil
 }
 
 // Answered guesses which request an unreadable line answers.

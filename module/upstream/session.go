@@ -70,7 +70,9 @@ func greet(ctx context.Context, p *process) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tell("notifications/initialized", "")
+	if err := p.hand(ctx, wire.AppendNotification(nil, "notifications/initialized", "")); err != nil {
+		return nil, fmt.Errorf("notifications/initialized: %w", err)
+	}
 	return &session{p, p.ear, revision}, nil
 }
 

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/gate"
 	"gatehouse/module/upstream"
@@ -336,5 +338,23 @@ func TestAcceptedDefinition(t *testing.T) {
 	works()
 	if o := w.TryOperate("servers.accept", map[string]any{"server": "near", "definition": four.Definition}); o.Code != outcome.NotFound {
 		t.Errorf("a server that is not there: %s", o.Code)
+	}
+}
+
+// TestNothingIsAskedBeforeTheHandshakeIsOver: a server may refuse what comes before notifications/initialized, and many do.
+func TestNothingIsAskedBeforeTheHandshakeIsOver(t *testing.T) {
+	t.Parallel()
+	for range 20 { // in the wrong order half of the time, when it went wrong
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		frames, err := upstream.Beginning(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{`"initialize"`, `"notifications/initialized"`, `"tools/list"`} {
+			if !strings.Contains(frames[i], want) {
+				t.Fatalf("frame %d is %s, want %s", i, frames[i], want)
+			}
+		}
 	}
 }

@@ -17,3 +17,17 @@ func (h *Handler) Sockets() int {
 	defer h.sockets.mu.Unlock()
 	return len(h.sockets.all)
 }
+
+// Closing is how many sockets are being closed for a reason of ours.
+func (h *Handler) Closing() (n int) {
+	h.sockets.mu.Lock()
+	defer h.sockets.mu.Unlock()
+	for s := range h.sockets.all {
+		s.mu.Lock()
+		if s.closing != nil {
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}

@@ -132,28 +132,27 @@ func TestAClientThatReadsSlowly(t *testing.T) {
 	t.Parallel()
 	h := gatetest.Start(t, gatetest.Config{YAML: "limits: {calls_per_minute: 100000, in_flight: 1000}\n", Modules: modules(newEcho)})
 	token := h.Person("ann", "echo.say").Token.Text
-	_, open := listening(t, h, nil)
+	handler, open := listening(t, h, nil)
 	slow, other := wsClient{t, open(t, token, nil)}, wsClient{t, open(t, token, nil)}
-	written := make(chan int, 1)
+	// It asks until it is closed, however long that takes: a time for it would be too short on a slow machine, and a write
+	// whose time is up closes the socket itself.
+	var n atomic.Int64
 	go func() {
 		big := strings.Replace(sayModern, `"text":"x"`, `"text":"`+strings.Repeat("x", 100<<10)+`"`, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-		defer cancel()
-		n := 0
-		for ; n < 400; n++ { // 80 MB of answers, each text twice
-			if slow.Write(ctx, websocket.MessageText, []byte(strings.Replace(big, `"id":8`, fmt.Sprintf(`"id":%d`, n), 1))) != nil {
-				break
-			}
+		for slow.Write(t.Context(), websocket.MessageText, []byte(strings.Replace(big, `"id":8`, fmt.Sprintf(`"id":%d`, n.Load()), 1))) == nil && n.Add(1) < 400 { // 80 MB of answers, each text twice
 		}
-		written <- n
 	}()
-	n := <-written
+	for end := time.Now().Add(2 * time.Minute); handler.Closing() == 0; <-time.After(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after %d requests nobody closes it", n.Load())
+		}
+	}
+	if got := slow.closed(); got.Code != websocket.StatusPolicyViolation || !strings.HasPrefix(got.Reason, "you read too slowly") {
+		t.Errorf("after %d requests: %v", n.Load(), got)
+	}
 	other.send(sayModern)
 	if got := other.next(); !strings.Contains(got, `"code":"ok"`) {
 		t.Errorf("another socket meanwhile: %s", got)
-	}
-	if got := slow.closed(); got.Code != websocket.StatusPolicyViolation || !strings.HasPrefix(got.Reason, "you read too slowly") {
-		t.Errorf("after %d requests: %v", n, got)
 	}
 }
 

@@ -8,6 +8,9 @@ const PingAfter = pingAfter
 // AnswerPingsWithin changes how long clients have for it. It must come before the first socket.
 func (h *Handler) AnswerPingsWithin(d time.Duration) { h.sockets.pong = d }
 
+// KeepAtMost changes how many bytes may wait for a client. It must come before the first socket.
+func (h *Handler) KeepAtMost(bytes int) { h.sockets.most = bytes }
+
 // PingAt does what is done every few seconds, as if it were that late.
 func (h *Handler) PingAt(now time.Time) { h.sockets.ping(now) }
 

@@ -43,7 +43,7 @@ func (s *socket) sendLocked(frame []byte) {
 		return
 	}
 	o := &s.outbox
-	if n := len(o.frames); n >= outboxFrames || n > 0 && o.bytes+len(frame) > outboxBytes {
+	if n := len(o.frames); n >= outboxFrames || n > 0 && o.bytes+len(frame) > s.h.sockets.most {
 		s.endLocked(websocket.StatusPolicyViolation, "you read too slowly: answers that nobody took were dropped")
 		return
 	}

@@ -19,6 +19,7 @@ type sockets struct {
 	maxBody int64
 	drain   time.Duration
 	pong    time.Duration   // pongTime; tests have less of it
+	most    int             // outboxBytes; likewise
 	ctx     context.Context // of all requests: a client's leaving ends those of the modern era alone
 	cancel  context.CancelFunc
 	open    sync.WaitGroup // goroutines of sockets
@@ -31,7 +32,7 @@ type sockets struct {
 }
 
 func newSockets(c Config) *sockets {
-	a := &sockets{maxBody: c.MaxBody, drain: c.Drain, pong: pongTime, all: map[*socket]struct{}{}, stop: make(chan struct{})}
+	a := &sockets{maxBody: c.MaxBody, drain: c.Drain, pong: pongTime, most: outboxBytes, all: map[*socket]struct{}{}, stop: make(chan struct{})}
 	if a.maxBody <= 0 {
 		a.maxBody = 4 << 20
 	}

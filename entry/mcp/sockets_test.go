@@ -132,10 +132,10 @@ func TestAClientThatReadsSlowly(t *testing.T) {
 	t.Parallel()
 	h := gatetest.Start(t, gatetest.Config{YAML: "limits: {calls_per_minute: 100000, in_flight: 1000}\n", Modules: modules(newEcho)})
 	token := h.Person("ann", "echo.say").Token.Text
-	handler, open := listening(t, h, nil)
+	handler, open := listening(t, h, func(h *mcp.Handler) { h.KeepAtMost(1 << 20) }) // besides what the system keeps, some MiB
 	slow, other := wsClient{t, open(t, token, nil)}, wsClient{t, open(t, token, nil)}
-	// It asks until it is closed, however long that takes: a time for it would be too short on a slow machine, and a write
-	// whose time is up closes the socket itself.
+	// It asks until it is closed: a time for that would be too short on a slow machine, and a write whose time is up closes
+	// the socket itself.
 	var n atomic.Int64
 	go func() {
 		big := strings.Replace(sayModern, `"text":"x"`, `"text":"`+strings.Repeat("x", 100<<10)+`"`, 1)

@@ -65,6 +65,7 @@ func TestInsertRefuses(t *testing.T) {
 		{"nothing, written out", "modules: ~\n", "not written in a way"},
 		{"what is no YAML", "a: [", "g.yaml"},
 		{"an end of the document", "data: d\n...\n", "not written in a way"},
+		{"a text in a block that would get a line end", "data: |\n  d", "something else"},
 		{"a full file", "# " + strings.Repeat("x", 256<<10-10) + "\n", "larger than"},
 	} {
 		got, err := config.Insert("g.yaml", []byte(tt.old), path, entries("a"))

@@ -205,6 +205,10 @@ func TestVariables(t *testing.T) {
 	if want := map[string]mcpjson.Ref{"KEY": env("A_B_KEY_2"), "E": env("IN_PUT_2"), "F": env("IN_PUT")}; !reflect.DeepEqual(ab, want) {
 		t.Errorf("a-b: %v, want %v", ab, want)
 	}
+	later := read(t, `{"mcpServers":{"a":{"command":"x","env":{"KEY":"one","L":"${A_KEY}"}}}}`).Servers[0].EnvFrom
+	if want := map[string]mcpjson.Ref{"KEY": env("A_KEY_2"), "L": env("A_KEY")}; !reflect.DeepEqual(later, want) {
+		t.Errorf("a reference that comes later: %v, want %v", later, want)
+	}
 	if want := []string{"A_B_KEY", "A_B_KEY_2", "A_D_KEY", "A_D_KEY_2", "A_TAKEN_2", "IN_PUT", "IN_PUT_2"}; !slices.Equal(found.Variables, want) {
 		t.Errorf("variables %v, want %v", found.Variables, want)
 	}

@@ -31,8 +31,10 @@ type statusError struct{ status int }
 
 func (e *statusError) Error() string {
 	switch e.status {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Sprintf("the server refuses the credential that is configured for it (HTTP %d)", e.status)
+	case http.StatusUnauthorized:
+		return "the server refuses the credential that is configured for it, or wants one (HTTP 401)"
+	case http.StatusForbidden: // many servers on loopback let one name of theirs in, and no other
+		return "the server refuses the credential that is configured for it, or the host in its url (HTTP 403)"
 	case http.StatusTooManyRequests:
 		return "the server says that it is asked too often (HTTP 429)"
 	}

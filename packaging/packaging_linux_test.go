@@ -2,6 +2,7 @@
 package packaging_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -35,18 +37,47 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// built are the packages that tests made, by version.
+var built struct {
+	mu  sync.Mutex
+	all map[string]error
+}
+
+// release builds the package of this machine, once, and gives its file.
+func release(t *testing.T, version string) string {
+	t.Helper()
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	err, done := built.all[version]
+	if !done {
+		cmd := exec.CommandContext(t.Context(), "bash", "../tools/release.sh", "v"+version)
+		cmd.Env = append(os.Environ(), "ARCHS="+runtime.GOARCH)
+		var out []byte
+		if out, err = cmd.CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w\n%s", err, out)
+		}
+		if built.all == nil {
+			built.all = map[string]error{}
+		}
+		built.all[version] = err
+	}
+	if err != nil {
+		t.Fatalf("building it: %v", err)
+	}
+	deb, err := filepath.Abs("../build/release/gatehouse_" + version + "_" + runtime.GOARCH + ".deb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return deb
+}
+
 // TestPackage builds the package and looks into it.
 func TestPackage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a release")
 	}
 	dpkg := program(t, "dpkg-deb")
-	cmd := exec.CommandContext(t.Context(), "bash", "../tools/release.sh", "v1.2.3")
-	cmd.Env = append(os.Environ(), "ARCHS="+runtime.GOARCH)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building it: %v\n%s", err, out)
-	}
-	deb := "../build/release/gatehouse_1.2.3_" + runtime.GOARCH + ".deb"
+	deb := release(t, "1.2.3")
 	contents := run(t, dpkg, "--contents", deb)
 	for _, want := range []string{
 		`-rwxr-xr-x root/root .* \./usr/bin/gatehouse`,

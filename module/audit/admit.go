@@ -32,6 +32,7 @@ func (m *Module) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gat
 	}
 	t := gate.Ticket{Admitted: true, Uses: taken}
 	if r.Effect == gate.Reads {
+		m.writer.underway.Add(1)
 		return t, nil
 	}
 	e, err := m.entry(ctx, r, taken, nil)
@@ -47,6 +48,7 @@ func (m *Module) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gat
 		}
 		return gate.Ticket{}, err
 	}
+	m.writer.underway.Add(1)
 	t.Intent = m.uses.hold(&held{key: e.id, uses: taken, dispatched: true, person: r.Person, price: r.Price})
 	return t, nil
 }
@@ -54,6 +56,9 @@ func (m *Module) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (gat
 // Record implements gate.Log.
 func (m *Module) Record(ctx context.Context, t gate.Ticket, r *gate.Row) (gate.RowID, error) {
 	var ends *held
+	if t.Admitted {
+		defer m.writer.underway.Add(-1)
+	}
 	if t.Intent != 0 {
 		if ends = m.uses.end(t.Intent); ends == nil {
 			return gate.RowID{}, errTicket

@@ -15,12 +15,11 @@ import (
 )
 
 const (
-	maxGroup    = 256                    // rows in one transaction
-	leastLinger = 100 * time.Microsecond // how long a group waits for more, if the last one was larger than one …
-	mostLinger  = 2 * time.Millisecond   // … is as long as the last commit took, within these bounds
-	groupTime   = 30 * time.Second       // for one transaction; SQLite does not heed it once it has begun
-	lookTime    = 10 * time.Second       // for finding out what became of a COMMIT that broke off
-	retryEvery  = time.Second            // for what could not be written
+	maxGroup   = 256                  // rows in one transaction
+	linger     = 5 * time.Millisecond // how long a group waits at most for the share of the calls under way that it wants
+	groupTime  = 30 * time.Second     // for one transaction; SQLite does not heed it once it has begun
+	lookTime   = 10 * time.Second     // for finding out what became of a COMMIT that broke off
+	retryEvery = time.Second          // for what could not be written
 )
 
 // place is the end of the chain.
@@ -69,20 +68,24 @@ type writer struct {
 	grown   grown
 	room    *room
 
+	underway atomic.Int64  // calls that were let through and have no row yet
+	wanted   atomic.Int64  // how many the goroutine waits for; 0: it does not
+	enough   chan struct{} // has room for one: so many are there
+
 	// Where several processes write the log: this one's replica, made by begin, and what only it can hold.
 	replica int64
 	place   string
 
 	// The goroutine's alone.
-	unsure  bool          // what the database holds is not known: it is read again before anything is written
-	crowded bool          // the last group was larger than one
-	linger  time.Duration // how long a group waits for more, if the last one was crowded
+	vain   vain
+	unsure bool // what the database holds is not known: it is read again before anything is written
 }
 
 func newWriter(r rows, u *uses, b *budgets, place string, room *room, log *slog.Logger) *writer {
 	return &writer{
 		rows: r, uses: u, budgets: b, place: place, room: room, log: log,
 		queue: make(chan *entry, 4*maxGroup), stop: make(chan struct{}), ended: make(chan struct{}),
+		enough: make(chan struct{}, 1),
 	}
 }
 
@@ -169,6 +172,12 @@ func (w *writer) write(ctx context.Context, e *entry) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if wanted := w.wanted.Load(); wanted > 0 && int64(len(w.queue)) >= wanted {
+		select {
+		case w.enough <- struct{}{}:
+		default:
+		}
+	}
 	select {
 	case <-e.done:
 		return e.err
@@ -230,16 +239,65 @@ func (w *writer) drain() {
 	}
 }
 
-// collect takes those who wait into one group. It waits for more only if many come: one caller alone must not. A commit
-// costs nearly the same for one row and for many, so it waits about as long as one takes.
+// share is which part of the calls under way a group wants to hold before it is written, as a divisor. A commit costs
+// nearly the same for one row and for many; who waits for others must be sure that they are on their way, so that a call
+// that is alone, or one of a few, waits for none.
+const share = 8
+
+// collect takes those who wait into one group.
 func (w *writer) collect(first *entry) []*entry {
 	group := w.waiting(append(make([]*entry, 0, 64), first))
-	if w.crowded && len(group) < maxGroup {
-		time.Sleep(w.linger) // and not for each that comes: every waking costs
-		group = w.waiting(group)
+	more := min(w.underway.Load()/share, maxGroup) - int64(len(group))
+	if more <= 0 || w.vain.skip() {
+		return group
 	}
-	w.crowded = len(group) > 1
+	w.await(more)
+	n := len(group)
+	group = w.waiting(group)
+	w.vain.note(len(group) == n)
 	return group
+}
+
+// vain counts the waits in which nobody came: where many slow calls are under way, a quick one must not wait for them each
+// time. After each it lets twice as many groups go without a wait.
+type vain struct{ waits, left int }
+
+func (v *vain) skip() bool {
+	if v.left == 0 {
+		return false
+	}
+	v.left--
+	return true
+}
+
+func (v *vain) note(nobody bool) {
+	if !nobody {
+		*v = vain{}
+		return
+	}
+	v.waits = min(v.waits+1, 7)
+	v.left = 1 << v.waits
+}
+
+// await returns when so many wait in the queue, but after linger at the latest. The goroutine is woken once, not for each
+// that comes.
+func (w *writer) await(more int64) {
+	w.wanted.Store(more)
+	defer w.wanted.Store(0)
+	select {
+	case <-w.enough: // said too late for the last wait
+	default:
+	}
+	if int64(len(w.queue)) >= more { // they came before it was said
+		return
+	}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case <-w.enough:
+	case <-timer.C:
+	case <-w.stop:
+	}
 }
 
 // waiting adds all who are in the queue.
@@ -303,8 +361,6 @@ func (w *writer) answer(group []*entry, err error) {
 // have an error of their own; after any other error nothing of it is there, unless w.unsure is set.
 func (w *writer) commit(group []*entry) error {
 	var err error
-	began := time.Now()
-	defer func() { w.linger = min(max(time.Since(began), leastLinger), mostLinger) }()
 	for range 3 {
 		if err = w.attempt(group); outcome.Of(err) != outcome.Conflict {
 			break

@@ -13,7 +13,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
 build: ## build/gatehouse, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -o build/gatehouse .
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o build/gatehouse .
 
 check: ## what one runs before a commit: format, vet, lint, architecture, short tests
 	@bash tools/suites.sh fmt vet lint short

@@ -84,7 +84,14 @@ func run(ctx context.Context, length time.Duration, rounds int, only, profile st
 	}
 	fmt.Printf("\ngate: resident %d KiB idle, %d KiB after the load; start to first answered call %s\n",
 		idle.rss>>10, loaded.rss>>10, h.firstCall.Round(time.Millisecond))
-	return nil
+	if only != "" {
+		return nil
+	}
+	rss, err := product(ctx, h.dir)
+	if err == nil && rss > 0 {
+		fmt.Printf("gatehouse serve alone, as it is released: resident %d KiB idle\n", rss>>10)
+	}
+	return err
 }
 
 // table measures every upstream, work and way, or what is named, and prints what came out.

@@ -88,20 +88,27 @@ func serveUsage() {
 
 // resident is the memory that the process holds: what the kernel says, or where it is not asked what Go says.
 func resident() int64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err == nil {
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-				kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-				if err == nil {
-					return kib << 10
-				}
-			}
-		}
+	if rss, err := residentOf(os.Getpid()); err == nil {
+		return rss
 	}
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64())
+}
+
+// residentOf is what the kernel says of any process.
+func residentOf(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("the kernel does not say what is resident")
 }
 
 // parts are all that was started.

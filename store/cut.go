@@ -74,8 +74,9 @@ func (c *Cut) Close() error { return c.close() }
 
 // sqliteMoment holds one connection for each file, with a reading transaction begun.
 type sqliteMoment struct {
-	dbs   map[string]*sql.DB
-	conns map[string]*sql.Conn
+	dbs    map[string]*sql.DB
+	conns  map[string]*sql.Conn
+	pinned []*sqliteBackend // which must not rotate while the moment is kept
 }
 
 const (
@@ -90,6 +91,14 @@ func cutSQLite(ctx context.Context, dir string, known []Schema, open []*DB) (_ *
 			err = errors.Join(err, m.close())
 		}
 	}()
+	for _, db := range open { // a file that is renamed between being opened and being read would be read wrong
+		if b, ok := db.backend.(*sqliteBackend); ok {
+			b.turning.RLock()
+			b.pinned.Add(1)
+			m.pinned = append(m.pinned, b)
+			defer b.turning.RUnlock()
+		}
+	}
 	files := fileNames(known, open)
 	if err := m.connect(ctx, dir, files); err != nil { // opening takes longest, so it comes before
 		return nil, err
@@ -99,7 +108,6 @@ func cutSQLite(ctx context.Context, dir string, known []Schema, open []*DB) (_ *
 		return nil, err
 	}
 	began := time.Now()
-	err = m.connect(ctx, dir, files) // a month of the log may have been closed since
 	for name, conn := range m.conns {
 		if err != nil {
 			break
@@ -260,6 +268,10 @@ func makeNewFile(path string) error {
 
 func (m *sqliteMoment) close() error {
 	var errs []error
+	for _, b := range m.pinned {
+		b.pinned.Add(-1)
+	}
+	m.pinned = nil
 	for _, conn := range m.conns {
 		_, err := conn.ExecContext(context.Background(), "ROLLBACK")
 		if err != nil && strings.Contains(err.Error(), "no transaction is active") {

@@ -142,14 +142,15 @@ func (m *postgresMoment) fill(ctx context.Context, s Schema, db *sql.DB) error {
 		return err
 	}
 	for _, table := range sortedNames(from) {
-		if err := m.fillTable(ctx, tx, name, from[table]); err != nil {
+		if err := fillTable(ctx, m.tx, tx, quoted(name)+"."+quoted(table), from[table]); err != nil {
 			return errors.Join(fmt.Errorf("moving the rows of %s.%s: %w", name, table, err), tx.Rollback())
 		}
 	}
 	return tx.Commit()
 }
 
-func (m *postgresMoment) fillTable(ctx context.Context, into *sql.Tx, schema string, t *table) error {
+// fillTable moves the rows of one table, in the order of its key.
+func fillTable(ctx context.Context, from rowReader, into *sql.Tx, name string, t *table) error {
 	names, places := make([]string, len(t.columns)), make([]string, len(t.columns))
 	for i, c := range t.columns {
 		names[i], places[i] = quoted(c), fmt.Sprintf("$%d", i+1)
@@ -159,7 +160,7 @@ func (m *postgresMoment) fillTable(ctx context.Context, into *sql.Tx, schema str
 		return err
 	}
 	defer func() { _ = insert.Close() }()
-	rows, err := m.tx.QueryContext(ctx, t.inOrder(quoted(schema)+"."+quoted(t.name), func(column string) string {
+	rows, err := from.QueryContext(ctx, t.inOrder(name, func(column string) string {
 		if t.types[column] == "jsonb" || t.types[column] == "json" {
 			return quoted(column) + "::text"
 		}

@@ -18,6 +18,13 @@ func bringUpSQLite(ctx context.Context, file string, c Config) error {
 	if err != nil {
 		return err
 	}
+	if c.Migrate {
+		if err := settleRotation(file); err != nil {
+			return translate(ctx, err)
+		}
+	} else {
+		file = liveFile(file)
+	}
 	info, err := os.Stat(file)
 	isNew := errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0
 	switch {

@@ -122,7 +122,7 @@ func moveOne(ctx context.Context, dir string, conn *sql.Conn, s Schema) (int64, 
 	}
 	var moved int64
 	for _, file := range files {
-		n, err := moveFile(ctx, file, conn, s.Name, into, order)
+		n, err := moveFile(ctx, file, conn, s, into, order)
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", filepath.Base(file), err)
 		}
@@ -169,18 +169,26 @@ func filesOf(dir, name string) ([]string, error) {
 	return append(closed, filepath.Join(dir, name+".db")), nil
 }
 
-func moveFile(ctx context.Context, file string, conn *sql.Conn, schema string, into map[string]*table, order []*table) (moved int64, err error) {
+// moveFile moves the rows of one file; of a closed one those that it alone holds.
+func moveFile(ctx context.Context, file string, conn *sql.Conn, s Schema, into map[string]*table, order []*table) (moved int64, err error) {
 	db := sql.OpenDB(newConnector(dsn(file, "ro", url.Values{"_query_only": {"1"}}), nil))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	from, err := readTables(ctx, db, tablesSQLite)
 	if err != nil {
 		return 0, err
 	}
-	if err := sameTables(schema, from, into); err != nil {
+	if filepath.Base(file) != s.Name+".db" {
+		from = s.spread(from)
+		into = only(into, from)
+	}
+	if err := sameTables(s.Name, from, into); err != nil {
 		return 0, err
 	}
 	for _, t := range order {
-		n, err := moveTable(ctx, db, conn, schema, from[t.name], t)
+		if from[t.name] == nil {
+			continue
+		}
+		n, err := moveTable(ctx, db, conn, s.Name, from[t.name], t)
 		if err != nil {
 			return 0, fmt.Errorf("the table %s: %w", t.name, err)
 		}

@@ -20,6 +20,10 @@ type Schema struct {
 	// Shared are the tables, and columns as table.column, that only PostgreSQL has: what processes tell each other there. They
 	// say nothing of another moment or another place, so they are in no backup and are not moved.
 	Shared []string
+	// Spread are the tables of which each closed file of the database holds its own part, see [DB.Rotate]. Of all others the
+	// live file holds everything.
+	Spread []string
+
 	// Settle are statements on PostgreSQL that work out what is in Shared and not empty by itself, after rows were moved in.
 	Settle []string
 }
@@ -55,7 +59,7 @@ func (s Schema) Status(ctx context.Context, source Source) (st Status, err error
 	if source.engine() == Postgres {
 		applied, err = appliedPostgres(ctx, source, s.Name)
 	} else {
-		file := filepath.Join(source.Dir, s.Name+".db")
+		file := liveFile(filepath.Join(source.Dir, s.Name+".db"))
 		if info, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 			return st, nil
 		} else if err != nil {

@@ -16,11 +16,20 @@ import (
 
 // sqliteBackend is one SQLite file: one connection that writes, some that only read.
 type sqliteBackend struct {
-	writer  *sqliteWriter
-	readers *sql.DB
-	prepped sync.Map // SQL text → *sql.Stmt of readers, which database/sql prepares once on each connection
-	kept    atomic.Int32
-	closed  atomic.Bool
+	base   string // as the file is called, but for a moment in a rotation
+	file   string
+	config Config
+	guard  sqlite.AuthorizerFn
+	writer *sqliteWriter
+	closed atomic.Bool
+
+	readersGate turnstile // passed by whoever reads; held while the fields below are changed
+	readers     *sql.DB
+	prepped     *sync.Map // SQL text → *sql.Stmt of readers, which database/sql prepares once on each connection
+	kept        atomic.Int32
+
+	turning sync.RWMutex // held to rotate; read-held while a cut opens the file
+	pinned  atomic.Int32 // cuts that keep a moment of the file
 }
 
 // maxReaders bounds the reading connections; each may hold up to 2 MB of pages.
@@ -35,19 +44,27 @@ func openSQLite(ctx context.Context, c Config) (*sqliteBackend, error) {
 	if err := bringUpSQLite(ctx, file, c); err != nil {
 		return nil, err
 	}
-	guard := newAuthorizer(c.AppendOnly)
-	writer, err := openWriter(ctx, file, guard)
-	if err != nil {
+	b := &sqliteBackend{base: file, file: file, config: c, guard: newAuthorizer(c.AppendOnly)}
+	if !c.Migrate {
+		b.file = liveFile(file)
+	}
+	var err error
+	if b.writer, err = openWriter(ctx, dsnWriter(b.file), b.guard); err != nil {
 		return nil, err
 	}
-	readers := sql.OpenDB(newConnector(dsnReader(file), guard))
-	readers.SetMaxOpenConns(maxReaders)
-	readers.SetMaxIdleConns(maxReaders)
-	b := &sqliteBackend{writer: writer, readers: readers}
+	b.openReaders()
 	if err := b.ping(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
+}
+
+// openReaders makes the pool that reads the file as it is called now.
+func (b *sqliteBackend) openReaders() {
+	b.readers, b.prepped = sql.OpenDB(newConnector(dsnReader(b.file), b.guard)), &sync.Map{}
+	b.kept.Store(0)
+	b.readers.SetMaxOpenConns(maxReaders)
+	b.readers.SetMaxIdleConns(maxReaders)
 }
 
 // makeFile makes an empty database file that only we can read; SQLite gives -wal and -shm the same mode.
@@ -65,6 +82,10 @@ func makeFile(file string) error {
 }
 
 func (b *sqliteBackend) query(ctx context.Context, text string, args []any, read func(*sql.Rows) error) error {
+	if err := b.readersGate.enter(ctx); err != nil {
+		return err
+	}
+	defer b.readersGate.leave()
 	if b.closed.Load() {
 		return errClosed
 	}
@@ -138,7 +159,11 @@ func (b *sqliteBackend) close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(b.readers.Close(), b.writer.close())
+	<-b.writer.turn // a rotation changes both
+	err := errors.Join(b.readers.Close(), b.writer.drop())
+	b.writer.gone = true
+	b.writer.leave()
+	return err
 }
 
 // sqliteCourse is a transaction on the writing connection, whose turn it holds until its end.

@@ -59,6 +59,11 @@ func dsnWriter(file string) string {
 	})
 }
 
+// dsnClosed is for a file that was closed: it is one file, without a write-ahead log.
+func dsnClosed(file string) string {
+	return dsn(file, "rw", url.Values{"_journal_mode": {"DELETE"}, "_foreign_keys": {"1"}, "_txlock": {"immediate"}})
+}
+
 func dsnReader(file string) string {
 	return dsn(file, "ro", url.Values{"_query_only": {"1"}})
 }

@@ -21,8 +21,8 @@ type sqliteWriter struct {
 	gone bool // closed
 }
 
-func openWriter(ctx context.Context, file string, guard sqlite.AuthorizerFn) (*sqliteWriter, error) {
-	db := sql.OpenDB(newConnector(dsnWriter(file), guard))
+func openWriter(ctx context.Context, dsn string, guard sqlite.AuthorizerFn) (*sqliteWriter, error) {
+	db := sql.OpenDB(newConnector(dsn, guard))
 	db.SetMaxOpenConns(1)
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -120,6 +120,14 @@ func (w *sqliteWriter) close() error {
 		return nil
 	}
 	w.gone = true
+	return w.drop()
+}
+
+// drop closes the connection. The caller has the turn.
+func (w *sqliteWriter) drop() error {
+	if w.db == nil { // there never was one
+		return nil
+	}
 	var errs []error
 	for _, stmt := range w.kept {
 		errs = append(errs, stmt.Close())

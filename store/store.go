@@ -43,6 +43,7 @@
 // # Files
 //
 // DIR/NAME.db with its -wal and -shm, mode 0600; DIR/NAME.before-NNNN.db is the copy that was made before migration NNNN.
+// DIR/NAME-YYYY-MM.db is a file that was closed, see [DB.Rotate], and DIR/NAME.next.db one in the making.
 package store
 
 import (
@@ -72,6 +73,7 @@ type Config struct {
 	Migrate    bool         // bring the database to the newest migration; false: refuse one that is not there, write nothing
 	AppendOnly []string     // tables that only grow: their UPDATE and DELETE are refused by the database, see [DB.CheckAppendOnly]
 	Reads      []string     // views of other modules, as schema.view, that this one may read as well; PostgreSQL only, and they must be there
+	Closing    string       // SQL (DDL) that a closed file gets, see [DB.Rotate]; it may be run twice; SQLite only
 	Log        *slog.Logger // for steps of the clock; nil: slog.Default()
 }
 
@@ -92,6 +94,8 @@ type backend interface {
 	ping(ctx context.Context) error
 	close() error
 }
+
+var goodMonth = regexp.MustCompile(`^\d{4}-\d{2}$`)
 
 var goodView = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}\.[a-z][a-z0-9_]{0,39}$`)
 

@@ -99,9 +99,7 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 	if c.Keep < youngest {
 		return nil, fmt.Errorf("opening the log: payloads must be kept for %s at least", youngest)
 	}
-	db, err := kit.OpenWith(ctx, store.Config{
-		Migrations: migrations, AppendOnly: onlyGrow(), Reads: []string{personVersions, tokenVersions},
-	})
+	db, err := kit.OpenWith(ctx, databaseConfig())
 	if err != nil {
 		return nil, err
 	}
@@ -118,16 +116,14 @@ func New(ctx context.Context, kit module.Kit, c Config) (*Module, error) {
 		return nil, err
 	}
 	m.writer = newWriter(m.rows, m.uses, m.budgets, c.Place, m.makeRoom(kit.Source.Dir, c.full), kit.Log)
-	if err := m.writer.begin(ctx); err != nil {
+	m.checkpointer = newCheckpointer(m.rows, key, c.Checkpoints, m.writer.last, kit.Log)
+	m.writer.segments = segmenter{key: key, upTo: m.checkpointer.upTo}
+	if err := m.writer.begin(ctx, m.checkpointer.load); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	m.signer = newSigner(m.rows, key, c.HeadFile, m.writer.last, kit.Log)
 	m.signer.begin() // so there is no row yet that was written without a signed head
-	m.checkpointer = newCheckpointer(m.rows, key, c.Checkpoints, m.writer.last, kit.Log)
-	if err := m.checkpointer.begin(ctx); err != nil {
-		m.writer.close()
-		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), m.signer.close())
-	}
+	go m.checkpointer.run()
 	return m, nil
 }
 

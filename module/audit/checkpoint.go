@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -30,11 +32,13 @@ type checkpointer struct {
 	stop  chan struct{}
 	ended chan struct{}
 
-	// Begin's, then the goroutine's alone, then close's.
-	tree    tree
-	at      gate.RowID // the last row in the tree
+	mu    sync.Mutex // guards tree, at and wrote
+	tree  tree
+	at    gate.RowID // the last row in the tree
+	wrote bool       // the newest checkpoint is in the table and in all files
+
+	// The goroutine's alone, then close's.
 	made    time.Time
-	wrote   bool // the newest checkpoint is in the table and in all files
 	failing bool
 }
 
@@ -42,8 +46,8 @@ func newCheckpointer(r rows, key *signingKey, files []string, last func() place,
 	return &checkpointer{rows: r, key: key, files: files, last: last, log: log, stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// begin takes up the tree where the last checkpoint left it.
-func (c *checkpointer) begin(ctx context.Context) error {
+// load takes up the tree where the last checkpoint left it.
+func (c *checkpointer) load(ctx context.Context) error {
 	signed, err := c.rows.makeCheckpoint(ctx)
 	if err != nil {
 		return fmt.Errorf("making the place of checkpoints: %w", err)
@@ -51,7 +55,6 @@ func (c *checkpointer) begin(ctx context.Context) error {
 	if c.tree, c.at = signed.tree, signed.last; c.tree.n > c.last().n {
 		return fmt.Errorf("there is a checkpoint of %d rows, and the log has %d: run gatehouse audit verify", c.tree.n, c.last().n)
 	}
-	go c.run()
 	return nil
 }
 
@@ -60,8 +63,8 @@ func (c *checkpointer) run() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		fresh := c.last().n - c.tree.n
-		if due := fresh >= checkpointRows || time.Since(c.made) >= checkpointEvery; due && (fresh > 0 || !c.wrote) {
+		fresh, wrote := c.fresh()
+		if due := fresh >= checkpointRows || time.Since(c.made) >= checkpointEvery; due && (fresh > 0 || !wrote) {
 			c.makeOrSay()
 		}
 		select {
@@ -71,6 +74,47 @@ func (c *checkpointer) run() {
 		}
 	}
 }
+
+// fresh is how many rows are in no checkpoint yet, and whether the newest checkpoint is kept.
+func (c *checkpointer) fresh() (rows int64, wrote bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last().n - c.tree.n, c.wrote
+}
+
+// upTo gives the tree over the rows up to one, which is the last now.
+func (c *checkpointer) upTo(ctx context.Context, last place) (tree, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.growLocked(ctx, last.n, nil); err != nil {
+		return tree{}, err
+	}
+	if c.tree.n != last.n {
+		return tree{}, fmt.Errorf("the tree has %d rows, and the log %d", c.tree.n, last.n)
+	}
+	return tree{c.tree.n, slices.Clone(c.tree.edge)}, nil
+}
+
+// growLocked brings the tree to a row. Closing stop ends it between two pages of rows.
+func (c *checkpointer) growLocked(ctx context.Context, to int64, stop <-chan struct{}) error {
+	for c.tree.n < to {
+		before := c.tree.n
+		if err := c.rows.leaves(ctx, c.at, min(leavesAtOnce, to-before), c.add); err != nil {
+			return fmt.Errorf("reading the rows after %d: %w", c.tree.n, err)
+		}
+		if c.tree.n == before {
+			return fmt.Errorf("row %d is missing", before+1)
+		}
+		select {
+		case <-stop:
+			return errStopped
+		default:
+		}
+	}
+	return nil
+}
+
+var errStopped = errors.New("the log is being closed")
 
 // makeOrSay logs when checkpoints begin to fail. Rows are written all the same: the next checkpoint covers them.
 func (c *checkpointer) makeOrSay() {
@@ -84,22 +128,14 @@ func (c *checkpointer) makeOrSay() {
 // make brings the tree to the last row, signs its root and keeps it. Closing stop ends it between two pages of rows.
 func (c *checkpointer) make(stop <-chan struct{}) error {
 	c.made = time.Now()
-	to := c.last().n
 	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
 	defer cancel()
-	for c.tree.n < to {
-		before := c.tree.n
-		if err := c.rows.leaves(ctx, c.at, min(leavesAtOnce, to-before), c.add); err != nil {
-			return fmt.Errorf("reading the rows after %d: %w", c.tree.n, err)
-		}
-		if c.tree.n == before {
-			return fmt.Errorf("row %d is missing", before+1)
-		}
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.growLocked(ctx, c.last().n, stop); errors.Is(err, errStopped) {
+		return nil
+	} else if err != nil {
+		return err
 	}
 	signed, err := note.Sign(&note.Note{Text: Checkpoint{c.tree.n, c.tree.root()}.String()}, c.key.signer)
 	if err != nil {
@@ -127,7 +163,7 @@ func (c *checkpointer) add(id gate.RowID, n int64, hash []byte) error {
 func (c *checkpointer) close() error {
 	close(c.stop)
 	<-c.ended
-	if c.wrote && c.tree.n == c.last().n {
+	if fresh, wrote := c.fresh(); wrote && fresh == 0 {
 		return nil
 	}
 	if err := c.make(nil); err != nil {

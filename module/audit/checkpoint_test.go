@@ -75,12 +75,14 @@ func (s *stranger) read(signed string) (int64, tlog.Hash) {
 
 func bodies(t *testing.T, db *store.DB) (all []string) {
 	t.Helper()
-	err := db.All(t.Context(), func(scan func(...any) error) error {
-		var body string
-		err := scan(&body)
-		all = append(all, body)
-		return err
-	}, `SELECT body FROM log ORDER BY id, seq`)
+	err := audit.EachSegment(t.Context(), db, func(db *store.DB) error {
+		return db.All(t.Context(), func(scan func(...any) error) error {
+			var body string
+			err := scan(&body)
+			all = append(all, body)
+			return err
+		}, `SELECT body FROM log ORDER BY id, seq`)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func (m *Module) export(ctx context.Context, p gate.Permit, a exportArgs) (e Exp
 func (m *Module) exportRows(ctx context.Context, f filter, w rowWriter) (n int64, err error) {
 	last := m.writer.last().id
 	for {
-		page, err := m.rows.exported(ctx, f, last)
+		page, err := m.rows.inOrder(ctx, f, func(r rows, f filter) ([]Row, error) { return r.exported(ctx, f, last) })
 		if err != nil {
 			return n, err
 		}

@@ -40,19 +40,20 @@ func (m *Module) exportCopy(ctx context.Context) (e Export, err error) {
 }
 
 func (m *Module) copyTo(ctx context.Context, path string) (err error) {
+	var open []*store.DB
 	if !m.rows.shared() {
-		return store.Copy(ctx, filepath.Join(m.source.Dir, m.Name()+".db"), path)
+		open = append(open, m.rows.db)
 	}
-	cut, err := store.TakeCut(ctx, m.source, []store.Schema{Schema()}, nil)
+	cut, err := store.TakeCut(ctx, m.source, []store.Schema{Schema()}, open)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cut.Close()) }()
-	return cut.Copy(ctx, m.Name(), path)
+	return cut.CopyWhole(ctx, Schema(), path)
 }
 
-// VerifyCopy verifies a copy of the log that [Module]'s export made, which nobody writes. The copy itself is only read: it
-// is copied once more, into a folder for the time being. Options.Source is not used.
+// VerifyCopy verifies a copy of the log that [Module]'s export made, or the file of one closed segment. The file itself is only
+// read: it is copied once more, into a folder for the time being. Options.Source is not used.
 func VerifyCopy(ctx context.Context, file string, o VerifyOptions) (r Report, err error) {
 	if info, err := os.Stat(file + "-wal"); err == nil && info.Size() > 0 {
 		return r, fmt.Errorf("%s is being written: it is no copy", file)

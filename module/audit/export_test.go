@@ -30,19 +30,38 @@ func (m *Module) OpenIntents(ctx context.Context) (int, error) {
 // PayloadText is the text that is sealed.
 func PayloadText(p Payload) string { return string(p.appendTo(nil)) }
 
-// Rows gives all rows, oldest first, and their payloads, empty where the key was destroyed.
-func Rows(ctx context.Context, db *store.DB, s gate.Sealer) (all []Row, payloads []Payload, err error) {
-	err = rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
-		row, err := parseRow(r.body)
-		if err != nil {
+// EachSegment runs something on every segment that is there, the oldest first.
+func EachSegment(ctx context.Context, db *store.DB, do func(*store.DB) error) error {
+	months, err := db.Closed()
+	if err != nil {
+		return err
+	}
+	for _, month := range months {
+		if err := (rows{db}).closed(ctx, month, func(r rows) error { return do(r.db) }); err != nil {
 			return err
 		}
-		p, err := open(ctx, s, row.Person, row.Commitment, r.sealed)
-		if errors.Is(err, outcome.NotFound) {
-			err = nil
-		}
-		all, payloads = append(all, row), append(payloads, p)
-		return err
+	}
+	return do(db)
+}
+
+// Rows gives all rows, oldest first, and their payloads, empty where the key was destroyed.
+func Rows(ctx context.Context, db *store.DB, s gate.Sealer) (all []Row, payloads []Payload, err error) {
+	err = EachSegment(ctx, db, func(db *store.DB) error {
+		return rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
+			row, err := parseRow(r.body)
+			if err != nil {
+				return err
+			}
+			p := Payload{}
+			if r.sealed != nil {
+				p, err = open(ctx, s, row.Person, row.Commitment, r.sealed)
+			}
+			if errors.Is(err, outcome.NotFound) {
+				err = nil
+			}
+			all, payloads = append(all, row), append(payloads, p)
+			return err
+		})
 	})
 	return all, payloads, err
 }
@@ -82,12 +101,14 @@ func (m *Module) Queued() int { return len(m.writer.queue) }
 // SumsOfRows sums the log itself, row by row.
 func SumsOfRows(ctx context.Context, db *store.DB) (map[string]Sums, error) {
 	sums := map[sumKey]*Sums{}
-	err := rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
-		row, err := parseRow(r.body)
-		if err == nil {
-			sumRow(sums, &row, r.id.ID)
-		}
-		return err
+	err := EachSegment(ctx, db, func(db *store.DB) error {
+		return rows{db}.page(ctx, gate.RowID{}, 1<<30, func(r rawRow) error {
+			row, err := parseRow(r.body)
+			if err == nil {
+				sumRow(sums, &row, r.id.ID)
+			}
+			return err
+		})
 	})
 	byName := map[string]Sums{}
 	for k, s := range sums {
@@ -116,5 +137,26 @@ func (m *Module) PruneOnce(ctx context.Context, args canon.Value) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	return m.rows.prune(ctx, intent, a, true)
+	if err := m.rows.writeRange(ctx, intent, a); err != nil {
+		return 0, err
+	}
+	months, err := m.rows.db.Closed()
+	if err != nil || len(months) == 0 {
+		return m.rows.prune(ctx, a)
+	}
+	db, err := m.rows.db.OpenClosed(ctx, months[0], true)
+	if err != nil {
+		return 0, err
+	}
+	intents, err := m.rows.intents(ctx)
+	if err != nil {
+		return 0, err
+	}
+	r := rows{db}
+	err = r.lend(ctx, intent, intents[intent], a)
+	n := int64(0)
+	if err == nil {
+		n, err = r.prune(ctx, a)
+	}
+	return n, errors.Join(err, db.Close())
 }

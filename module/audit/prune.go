@@ -56,7 +56,7 @@ func (m *Module) Jobs() []gate.Job {
 
 // toPrune names the payloads whose time is over, or nothing: so the range stands in the intent before anything is removed.
 func (m *Module) toPrune(ctx context.Context) (canon.Value, error) {
-	oldest, err := m.rows.oldestPayload(ctx)
+	oldest, err := m.rows.oldestOfAll(ctx)
 	if errors.Is(err, outcome.NotFound) {
 		return canon.Value{}, nil
 	}
@@ -98,26 +98,101 @@ func (m *Module) prune(ctx context.Context, _ gate.Permit, a Range) (Pruned, err
 	if err != nil {
 		return done, err
 	}
-	for began := time.Now(); ; {
+	if err := m.rows.writeRange(ctx, intent, a); err != nil {
+		return done, err
+	}
+	spans, err := m.rows.spans()
+	if err != nil {
+		return done, err
+	}
+	end := time.Now().Add(pruneAtMost)
+	for _, s := range spans {
+		if s.to <= a.From || s.from >= a.Before || done.Left {
+			continue
+		}
+		if err := m.pruneClosed(ctx, s.month, intent, &done, end); err != nil {
+			return done, fmt.Errorf("the closed segment %s: %w", s.month, err)
+		}
+	}
+	if done.Left {
+		return done, nil
+	}
+	return done, m.rows.pruneUntil(ctx, &done, end)
+}
+
+// pruneClosed removes payloads from a closed segment. Its file is opened to write just for that; it gets the intent for as
+// long as that takes, and keeps the range: its own triggers ask for both.
+func (m *Module) pruneClosed(ctx context.Context, month string, intent gate.RowID, done *Pruned, end time.Time) (err error) {
+	var oldest int64
+	err = m.rows.closed(ctx, month, func(r rows) (err error) {
+		oldest, err = r.oldestPayload(ctx)
+		return err
+	})
+	if errors.Is(err, outcome.NotFound) || err == nil && oldest >= done.Before {
+		return nil // there is nothing to remove, or it was moved away
+	}
+	if err != nil {
+		return err
+	}
+	db, err := m.rows.db.OpenClosed(ctx, month, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	intents, err := m.rows.intents(ctx)
+	if err != nil {
+		return err
+	}
+	r := rows{db}
+	if err := r.lend(ctx, intent, intents[intent], done.Range); err != nil {
+		return err
+	}
+	if err := r.pruneUntil(ctx, done, end); err != nil {
+		return err // what was lent goes with the next call
+	}
+	return r.unlend(ctx)
+}
+
+// pruneUntil removes the payloads of a range from one segment.
+func (r rows) pruneUntil(ctx context.Context, done *Pruned, end time.Time) error {
+	for {
 		at := time.Now()
-		n, err := m.rows.prune(ctx, intent, a, done.Removed == 0)
+		n, err := r.prune(ctx, done.Range)
 		if err != nil {
-			return done, err
+			return err
 		}
 		done.Removed += n
 		if n < pruneBatch {
-			return done, nil
+			return nil
 		}
-		if time.Since(began) > pruneAtMost {
+		if time.Now().After(end) {
 			done.Left = true
-			return done, nil
+			return nil
 		}
 		select { // as long again belongs to those who write the log
 		case <-time.After(time.Since(at)):
 		case <-ctx.Done():
-			return done, ctx.Err()
+			return ctx.Err()
 		}
 	}
+}
+
+// oldestOfAll is the first part of the id of the oldest payload in any segment; outcome.NotFound: there is none.
+func (r rows) oldestOfAll(ctx context.Context) (id int64, err error) {
+	spans, err := r.spans()
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range spans {
+		err := r.closed(ctx, s.month, func(r rows) (err error) {
+			id, err = r.oldestPayload(ctx)
+			return err
+		})
+		if !errors.Is(err, outcome.NotFound) {
+			return id, err
+		}
+	}
+	return r.oldestPayload(ctx)
 }
 
 // oldestPayload is the first part of the id of the oldest payload; outcome.NotFound: there is none.
@@ -143,20 +218,40 @@ func (r rows) intentOf(ctx context.Context, a Range) (found gate.RowID, err erro
 	return found, nil
 }
 
-// prune removes one batch of a range, and writes the range down with the first.
-func (r rows) prune(ctx context.Context, intent gate.RowID, a Range, first bool) (n int64, err error) {
-	err = r.db.Tx(ctx, func(tx *store.Tx) error {
-		if first {
-			_, err := tx.Exec(ctx, `INSERT INTO pruned (id, seq, from_ms, before_ms) VALUES ($1, $2, $3, $4)`, intent.ID, intent.Seq, a.From, a.Before)
-			if err != nil {
-				return fmt.Errorf("writing down the range: %w", err)
-			}
+const insertRange = `INSERT INTO pruned (id, seq, from_ms, before_ms) VALUES ($1, $2, $3, $4)`
+
+// writeRange writes down a range before anything of it is removed.
+func (r rows) writeRange(ctx context.Context, intent gate.RowID, a Range) error {
+	if _, err := r.db.Exec(ctx, insertRange, intent.ID, intent.Seq, a.From, a.Before); err != nil {
+		return fmt.Errorf("writing down the range: %w", err)
+	}
+	return nil
+}
+
+// prune removes one batch of a range.
+func (r rows) prune(ctx context.Context, a Range) (n int64, err error) {
+	return r.db.Exec(ctx, `DELETE FROM payload WHERE (id, seq) IN (SELECT id, seq FROM payload WHERE id >= $1 AND id < $2 ORDER BY id, seq LIMIT $3)`,
+		a.From, a.Before, pruneBatch)
+}
+
+// lend writes an intent of the live segment, and the range that it names, into a closed one. What an earlier call left goes.
+func (r rows) lend(ctx context.Context, intent gate.RowID, i stored, a Range) error {
+	return r.db.Tx(ctx, func(tx *store.Tx) error {
+		if _, err := tx.Exec(ctx, `DELETE FROM intent`); err != nil {
+			return err
 		}
-		n, err = tx.Exec(ctx, `DELETE FROM payload WHERE (id, seq) IN (SELECT id, seq FROM payload WHERE id >= $1 AND id < $2 ORDER BY id, seq LIMIT $3)`,
-			a.From, a.Before, pruneBatch)
+		if _, err := tx.Exec(ctx, `INSERT INTO intent (id, seq, body, sealed) VALUES ($1, $2, $3, $4)`, intent.ID, intent.Seq, i.body, []byte{}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, insertRange, intent.ID, intent.Seq, a.From, a.Before)
 		return err
 	})
-	return n, err
+}
+
+// unlend ends what lend began.
+func (r rows) unlend(ctx context.Context) error {
+	_, err := r.db.Exec(ctx, `DELETE FROM intent`)
+	return err
 }
 
 // endedAt is when the payload of a row was removed because its time was over; outcome.NotFound: it was not.
@@ -251,9 +346,13 @@ func (v *verification) name(row *Row) {
 }
 
 // endRanges finds ranges that no row of the log names: whoever wrote one down meant to remove payloads unseen.
-func (v *verification) endRanges() error {
+func (v *verification) endRanges(ctx context.Context) error {
+	elsewhere, err := v.after(ctx)
+	if err != nil {
+		return err
+	}
 	for id, p := range v.ranges {
-		if !p.named {
+		if !p.named && compareKeys(id, elsewhere) <= 0 {
 			return wrong("payloads of the time from %d to %d were removed for the intent %s, and no row says so", p.From, p.Before, id)
 		}
 	}

@@ -56,7 +56,13 @@ func (d *door) prune() (outcome.Code, bool) {
 
 func (d *door) count(table string) (n int64) {
 	d.t.Helper()
-	if err := d.log.DB().Get(d.t.Context(), []any{&n}, `SELECT count(*) FROM `+table); err != nil {
+	err := audit.EachSegment(d.t.Context(), d.log.DB(), func(db *store.DB) error {
+		var here int64
+		err := db.Get(d.t.Context(), []any{&here}, `SELECT count(*) FROM `+table)
+		n += here
+		return err
+	})
+	if err != nil {
 		d.t.Fatal(err)
 	}
 	return n

@@ -1,15 +1,33 @@
 package audit
 
-import "gatehouse/store"
+import (
+	_ "embed"
+
+	"gatehouse/store"
+)
 
 // onlyGrow are the tables whose rows are never changed and never go.
-func onlyGrow() []string { return []string{"log", "pruned"} }
+func onlyGrow() []string { return []string{"log", "pruned", "segment", "segment_use"} }
+
+// closing is what the file of a closed segment gets.
+//
+//go:embed closed/sqlite.sql
+var closing string
+
+// databaseConfig is what the store must know of the log's database, wherever it lies.
+func databaseConfig() store.Config {
+	return store.Config{
+		Name: "audit", Migrations: migrations, AppendOnly: onlyGrow(), Closing: closing, Reads: []string{personVersions, tokenVersions},
+	}
+}
 
 // Schema is what is known of this module's database without opening it. What replicas tell each other there is made anew
 // wherever its rows go.
 func Schema() store.Schema {
+	c := databaseConfig()
 	return store.Schema{
-		Name: "audit", Migrations: migrations, AppendOnly: onlyGrow(), Reads: []string{personVersions, tokenVersions},
+		Name: c.Name, Migrations: c.Migrations, AppendOnly: c.AppendOnly, Reads: c.Reads,
+		Spread: []string{"log", "payload", "segment", "segment_use"},
 		Shared: []string{
 			"replica", "job", "intent.replica", "intent.used", "head.given_id", "head.given_seq", "head.signed_n",
 		},

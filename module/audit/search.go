@@ -124,7 +124,7 @@ func instant(s string) (int64, error) {
 
 // page gives the newest rows before the cursor.
 func (m *Module) page(ctx context.Context, f filter) (Page, error) {
-	found, err := m.rows.newest(ctx, f)
+	found, err := m.rows.newestOfAll(ctx, f)
 	if err != nil {
 		return Page{}, err
 	}
@@ -143,7 +143,7 @@ func (m *Module) follow(ctx context.Context, f filter, wait time.Duration) (Page
 	for {
 		grown := m.writer.grown.next()
 		// What a poll reads must not be lost when the wait is over: it is read to its end whatever becomes of ctx.
-		found, err := m.rows.after(context.WithoutCancel(ctx), f)
+		found, err := m.rows.afterInAll(context.WithoutCancel(ctx), f)
 		if err != nil {
 			return Page{}, err
 		}
@@ -180,7 +180,7 @@ func (m *Module) get(ctx context.Context, p gate.Permit, a getArgs) (Whole, erro
 	if err != nil {
 		return Whole{}, fault("/id", "is not a row's id; one looks like 1763871234567-3")
 	}
-	row, sealed, err := m.rows.get(ctx, id)
+	row, sealed, err := m.rows.getOfAll(ctx, id)
 	if errors.Is(err, outcome.NotFound) {
 		return Whole{}, noRow()
 	}

@@ -79,8 +79,9 @@ func (r rows) last(ctx context.Context) (place, error) { return r.lastIn(ctx, r.
 func (rows) lastIn(ctx context.Context, q store.Queries) (p place, err error) {
 	var hash []byte
 	err = q.Get(ctx, []any{&p.n, &p.id.ID, &p.id.Seq, &hash}, `SELECT n, id, seq, hash FROM log ORDER BY id DESC, seq DESC LIMIT 1`)
-	if errors.Is(err, outcome.NotFound) {
-		return place{}, nil
+	if errors.Is(err, outcome.NotFound) { // nothing since the segment began
+		b, err := latest(ctx, q)
+		return b.place, err
 	}
 	if err != nil {
 		return p, err

@@ -25,7 +25,8 @@ import (
 type intruder struct {
 	t      *testing.T
 	source store.Source
-	lite   *sql.DB // nil on PostgreSQL
+	lite   *sql.DB   // nil on PostgreSQL
+	closed []*sql.DB // the files of closed segments
 }
 
 func newIntruder(t *testing.T, source store.Source) *intruder {
@@ -33,6 +34,13 @@ func newIntruder(t *testing.T, source store.Source) *intruder {
 	in := &intruder{t: t, source: source}
 	if source.Run.IsZero() {
 		in.lite = raw(t, filepath.Join(source.Dir, "audit.db"))
+		files, err := filepath.Glob(filepath.Join(source.Dir, "audit-*.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			in.closed = append(in.closed, raw(t, file))
+		}
 	}
 	return in
 }
@@ -47,7 +55,7 @@ func raw(t *testing.T, file string) *sql.DB {
 	return db
 }
 
-// do runs a statement with the triggers of the log out of the way, and puts them back.
+// do runs a statement in all files of the log with the triggers out of the way, and puts them back.
 func (in *intruder) do(text string) {
 	in.t.Helper()
 	if in.lite == nil {
@@ -57,8 +65,15 @@ func (in *intruder) do(text string) {
 		}
 		return
 	}
+	for _, lite := range append([]*sql.DB{in.lite}, in.closed...) {
+		in.doIn(lite, text)
+	}
+}
+
+func (in *intruder) doIn(lite *sql.DB, text string) {
+	in.t.Helper()
 	var names, texts []string
-	rows, err := in.lite.Query(`SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`)
+	rows, err := lite.Query(`SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`)
 	if err != nil {
 		in.t.Fatal(err)
 	}
@@ -73,7 +88,7 @@ func (in *intruder) do(text string) {
 		in.t.Fatal(err)
 	}
 	for _, s := range append(append(names, text), texts...) {
-		if _, err := in.lite.Exec(s); err != nil {
+		if _, err := lite.Exec(s); err != nil {
 			in.t.Fatalf("%s: %v", s, err)
 		}
 	}

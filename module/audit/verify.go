@@ -36,23 +36,31 @@ type VerifyOptions struct {
 
 // Fault is the first thing that is wrong.
 type Fault struct {
-	Row     string `json:"row,omitzero"` // the row's id; empty: no single row is wrong
-	N       int64  `json:"n,omitzero"`   // its number
+	Row     string `json:"row,omitzero"`     // the row's id; empty: no single row is wrong
+	N       int64  `json:"n,omitzero"`       // its number
+	Segment string `json:"segment,omitzero"` // the month of the closed segment in which it was found
 	Problem string `json:"problem"`
 }
 
 // String is the fault in one line.
 func (f Fault) String() string {
-	if f.Row == "" {
-		return f.Problem
+	text := f.Problem
+	if f.Row != "" {
+		text = fmt.Sprintf("row %s (number %d): %s", f.Row, f.N, f.Problem)
 	}
-	return fmt.Sprintf("row %s (number %d): %s", f.Row, f.N, f.Problem)
+	if f.Segment != "" {
+		text = fmt.Sprintf("the closed segment %s: %s", f.Segment, text)
+	}
+	return text
 }
 
 // Report is what a verification found.
 type Report struct {
 	OK        bool   `json:"ok"`
-	Rows      int64  `json:"rows"`                // that hold, from the first
+	Rows      int64  `json:"rows"`                // the number of the last row that holds, and so how many there are unless Begins says otherwise
+	Begins    int64  `json:"begins,omitzero"`     // the number of the first row, where those before it were moved away
+	Closed    bool   `json:"closed,omitzero"`     // what was verified is one closed segment alone
+	Segments  int64  `json:"segments,omitzero"`   // closed segments that were walked
 	Last      string `json:"last,omitzero"`       // the last of them
 	Fault     Fault  `json:"fault,omitzero"`      // the first thing that is wrong, if any
 	Opened    int64  `json:"opened"`              // payloads that opened and are what their rows commit to
@@ -88,7 +96,9 @@ func ReadPublicKey(keyFile string) (string, error) {
 
 // openReadOnly opens the log of a source as it is, without migrating it.
 func openReadOnly(ctx context.Context, source store.Source, log *slog.Logger) (*store.DB, error) {
-	return store.Open(ctx, store.Config{Source: source, Name: "audit", Migrations: migrations, AppendOnly: onlyGrow(), Log: log})
+	c := databaseConfig()
+	c.Source, c.Log = source, log
+	return store.Open(ctx, c)
 }
 
 type verifyArgs struct {
@@ -119,6 +129,12 @@ type verification struct {
 	moment  moment
 	ranges  map[gate.RowID]*prunedRange // of payloads that were removed, by the intents of those calls
 	named   map[gate.RowID]Range        // those that rows name, likewise
+
+	month  string          // the closed segment that was walked last
+	walked bool            // a segment was begun
+	begins map[int64]began // beginnings that the rows will come to, by the number of the row before
+	here   rows            // the segment that is walked
+	inside bool            // it was closed meanwhile, and the walk goes on in the closed file
 }
 
 // check is a head that must fit the row of its number.
@@ -151,7 +167,7 @@ func wrongAt(id gate.RowID, n int64, format string, args ...any) error {
 func (v verification) run(ctx context.Context) (Report, error) {
 	v.report.PublicKey = v.public
 	v.counted, v.summed = map[gate.TokenID]*Count{}, map[sumKey]*Sums{}
-	v.named = map[gate.RowID]Range{}
+	v.named, v.begins = map[gate.RowID]Range{}, map[int64]began{}
 	err := v.walk(ctx)
 	var fault faultError
 	switch {
@@ -181,7 +197,7 @@ func (v *verification) walk(ctx context.Context) error {
 	if err := v.end(ctx); err != nil {
 		return err
 	}
-	return v.integrity(ctx)
+	return integrity(ctx, v.rows)
 }
 
 // begin reads the heads that the rows will be held against.
@@ -233,31 +249,38 @@ func (v *verification) openHead(signed string) (Head, error) {
 // pageSize is how many rows are read in one statement: a longer one would keep the write-ahead log from being folded in.
 const pageSize = 500
 
-// chain walks the rows.
+// chain walks the rows of all segments.
 func (v *verification) chain(ctx context.Context) error {
 	if err := v.compareHeads(); err != nil { // heads of an empty log
 		return err
 	}
 	for {
-		before := v.at.n
-		var found error
-		err := v.rows.page(ctx, v.at.id, pageSize, func(r rawRow) error {
-			found = v.row(ctx, r)
-			return found
-		})
-		switch {
-		case found != nil:
-			return found // also an error of ours: the row cannot be judged
-		case ctx.Err() != nil:
-			return fmt.Errorf("walking the log: %w", ctx.Err())
-		case err != nil && v.at.n == 0:
-			return wrong("the first row, or its payload, cannot be read: %v", err)
-		case err != nil:
-			return wrong("the row after %s (number %d), or its payload, cannot be read: %v", v.at.id, v.at.n, err)
-		case v.at.n-before < pageSize:
-			return nil
+		if err := v.closedSegments(ctx); err != nil {
+			return err
+		}
+		if turned, err := v.liveSegment(ctx); err != nil || !turned {
+			return err
 		}
 	}
+}
+
+// page reads some rows of a segment, and judges none of them yet.
+func (v *verification) page(ctx context.Context, r rows) (page []rawRow, err error) {
+	err = r.page(ctx, v.at.id, pageSize, func(r rawRow) error {
+		page = append(page, r)
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("walking the log: %w", ctx.Err())
+	case err == nil:
+		return page, nil
+	case len(page) > 0: // those before it are judged first
+		return page, nil
+	case v.at.n == 0:
+		return nil, wrong("the first row, or its payload, cannot be read: %v", err)
+	}
+	return nil, wrong("the row after %s (number %d), or its payload, cannot be read: %v", v.at.id, v.at.n, err)
 }
 
 // rawRow is a row as it is stored.
@@ -315,7 +338,10 @@ func (v *verification) row(ctx context.Context, r rawRow) error {
 	if err := v.compareHeads(); err != nil {
 		return err
 	}
-	return v.compareTrees()
+	if err := v.compareTrees(); err != nil {
+		return err
+	}
+	return v.compareBegin(ctx)
 }
 
 // sameText refuses a body that says the same in other bytes: a row has one form.
@@ -391,10 +417,10 @@ func (v *verification) end(ctx context.Context) error {
 	if now.n == v.at.n && now != v.at {
 		return wrong("the head says row %s, and the log ends with %s", orNone(now.id), orNone(v.at.id))
 	}
-	if err := v.endRanges(); err != nil {
+	if err := v.endRanges(ctx); err != nil {
 		return err
 	}
-	if err := v.strays(ctx); err != nil {
+	if err := strays(ctx, v.rows); err != nil {
 		return err
 	}
 	if err := v.compareCounts(); err != nil {
@@ -409,8 +435,8 @@ func (v *verification) end(ctx context.Context) error {
 }
 
 // strays finds payloads that belong to no row.
-func (v *verification) strays(ctx context.Context) error {
-	id, err := v.rows.strayPayload(ctx)
+func strays(ctx context.Context, r rows) error {
+	id, err := r.strayPayload(ctx)
 	if errors.Is(err, outcome.NotFound) {
 		return nil
 	}
@@ -443,12 +469,12 @@ func (c *Count) String() string {
 }
 
 // integrity asks SQLite whether its file is whole: an index that hides rows is not seen by walking.
-func (v *verification) integrity(ctx context.Context) error {
-	if v.db.Engine() != store.SQLite {
+func integrity(ctx context.Context, r rows) error {
+	if r.db.Engine() != store.SQLite {
 		return nil
 	}
 	var said []string
-	err := v.db.All(ctx, func(scan func(...any) error) error {
+	err := r.db.All(ctx, func(scan func(...any) error) error {
 		var line string
 		err := scan(&line)
 		said = append(said, line)
@@ -472,11 +498,20 @@ func orNone(id gate.RowID) string {
 
 // vouches says in words what the report can be taken for.
 func (v *verification) vouches() string {
+	text := v.vouchesForRows()
+	if v.report.Begins > 0 {
+		text += fmt.Sprintf("; the log begins at row %d here: the rows before were moved away, and are not vouched for", v.report.Begins)
+	}
+	return text
+}
+
+func (v *verification) vouchesForRows() string {
+	first := max(v.report.Begins, 1)
 	switch {
-	case !v.report.OK && v.at.n == 0:
+	case !v.report.OK && v.at.n < first:
 		return "nothing"
 	case !v.report.OK:
-		return fmt.Sprintf("the rows 1 to %d are linked to each other; what comes after is not vouched for", v.at.n)
+		return fmt.Sprintf("the rows %d to %d are linked to each other; what comes after is not vouched for", first, v.at.n)
 	case v.report.Kept > 0 && v.public != "":
 		return fmt.Sprintf("nothing was changed or removed up to row %d, as the head or checkpoint that was kept elsewhere says; after it nothing was changed "+
 			"by anyone who does not hold the signing key", v.report.Kept)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,9 +77,13 @@ type writer struct {
 	replica int64
 	place   string
 
+	segments segmenter
+
 	// The goroutine's alone.
 	vain   vain
-	unsure bool // what the database holds is not known: it is read again before anything is written
+	begun  began // where the live segment begins
+	turn   int64 // the first id of the next month; zero: there is no row yet; never reached where each group looks for itself
+	unsure bool  // what the database holds is not known: it is read again before anything is written
 }
 
 func newWriter(r rows, u *uses, b *budgets, place string, room *room, log *slog.Logger) *writer {
@@ -89,8 +94,9 @@ func newWriter(r rows, u *uses, b *budgets, place string, room *room, log *slog.
 	}
 }
 
-// begin reads where the log ends, turns the intents that it finds into rows, and starts the goroutine.
-func (w *writer) begin(ctx context.Context) error {
+// begin reads where the log ends, and loads what needs to know it; it turns the intents that it finds into rows, and starts
+// the goroutine.
+func (w *writer) begin(ctx context.Context, loaded func(context.Context) error) error {
 	if err := w.rows.makeHead(ctx); err != nil {
 		return fmt.Errorf("making the head: %w", err)
 	}
@@ -101,9 +107,15 @@ func (w *writer) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the last row: %w", err)
 	}
+	if err := w.follows(ctx); err != nil {
+		return err
+	}
 	if last != head {
 		return fmt.Errorf("the log ends with row %s, number %d, and its head says row %s, number %d: run gatehouse audit verify",
 			last.id, last.n, head.id, head.n)
+	}
+	if err := loaded(ctx); err != nil {
+		return err
 	}
 	settle := w.settleAll
 	if w.rows.shared() {
@@ -111,6 +123,9 @@ func (w *writer) begin(ctx context.Context) error {
 			return fmt.Errorf("registering this replica: %w", err)
 		}
 		settle = w.settleAbandoned
+	}
+	if now := w.rows.db.Clock().Now().UnixMilli(); now >= w.turn && w.turn != 0 {
+		w.turnOver(ctx, now)
 	}
 	err = settle(ctx)
 	if errors.Is(err, errNoRoom) {
@@ -134,10 +149,28 @@ func (w *writer) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the counters: %w", err)
 	}
+	begun, err := latest(ctx, w.rows.db)
+	if err != nil {
+		return err
+	}
 	w.rows.db.Clock().Resume(tip.id.ID, int(tip.id.Seq))
+	w.setBegun(begun)
 	w.tip.Store(&tip)
+	w.setTurn(tip)
 	w.uses.load(counts)
 	return w.loadBudgets(ctx, counts)
+}
+
+// setTurn works out when the next segment begins.
+func (w *writer) setTurn(tip place) {
+	switch {
+	case w.rows.shared():
+		w.turn = math.MaxInt64
+	case tip.n == 0:
+		w.turn = 0
+	default:
+		w.turn = monthAfter(tip.id.ID)
+	}
 }
 
 // last is the end of the chain as last committed.
@@ -410,6 +443,10 @@ func (w *writer) attempt(group []*entry) error {
 	defer cancel()
 	before := w.last()
 	after := w.chain(before, group)
+	if after.id.ID >= w.turn {
+		w.turnOver(ctx, after.id.ID)
+		after = w.chain(before, group) // with keys of the new month
+	}
 	added := map[gate.TokenID]*Count{}
 	for _, e := range group {
 		if !e.intent {

@@ -91,6 +91,9 @@ func openStopped(ctx context.Context, c Config, lock bool) (a *App, source store
 		if release, err = store.LockFolder(ctx, data, lockWait); err != nil {
 			return nil, source, nil, hinted{fmt.Errorf("opening the data folder %s: %w", data, err), "stop gatehouse serve first"}
 		}
+		if err := store.Settle(data, schemas()); err != nil {
+			return nil, source, nil, errors.Join(err, release())
+		}
 	}
 	return a, source, release, nil
 }

@@ -73,13 +73,19 @@ func readVault(ctx context.Context, kit module.Kit, file config.File) (gate.Seal
 // CopyKey is the file beside a copy of the log that holds the public key of its heads.
 func CopyKey(file string) string { return file + ".pub" }
 
-// VerifyLogCopy verifies a copy of the log that gatehouse audit export --database made. Its payloads stay sealed.
+// VerifyLogCopy verifies a copy of the log that gatehouse audit export --database made, or the file of one closed segment. Its
+// payloads stay sealed.
 func VerifyLogCopy(ctx context.Context, file string, kept Kept, log *slog.Logger) (r LogReport, err error) {
 	if err := harden(); err != nil {
 		return r, err
 	}
 	o := audit.VerifyOptions{Head: kept.Head, Checkpoint: kept.Checkpoint, Log: log}
 	public, err := os.ReadFile(CopyKey(file))
+	if errors.Is(err, fs.ErrNotExist) { // a closed segment in its data folder has the key of the log
+		if beside, reading := os.ReadFile(filepath.Join(filepath.Dir(file), "keys", "audit.pub")); reading == nil {
+			public, err = beside, nil
+		}
+	}
 	if err != nil {
 		return r, fmt.Errorf("reading the log's public key: %w", err)
 	}

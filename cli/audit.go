@@ -250,7 +250,7 @@ func (c *auditGetCommand) Run(r *run) error {
 }
 
 type auditVerifyCommand struct {
-	Database   string `placeholder:"FILE" help:"Verify this copy, which audit export --database made, with the key in FILE.pub."`
+	Database   string `placeholder:"FILE" help:"Verify this file alone: a copy that audit export --database made, or a closed month of the log, with the key in FILE.pub."`
 	Head       string `placeholder:"FILE" help:"A signed head of the log that was kept elsewhere: its file, its text, or - for standard input."`
 	Checkpoint string `placeholder:"FILE" help:"A signed checkpoint that was kept elsewhere, likewise: the log must extend it."`
 }
@@ -274,7 +274,7 @@ func (c *auditVerifyCommand) Run(r *run) error {
 	var report app.LogReport
 	if c.Database != "" {
 		if report, err = app.VerifyLogCopy(r.ctx, c.Database, kept, r.log(slog.LevelWarn)); err != nil {
-			return withHint(err, "name a file that gatehouse audit export --database made, with its .pub beside it")
+			return withHint(err, "name a file that gatehouse audit export --database made, or a closed month as audit-2026-11.db, with the log's public key beside it as FILE.pub")
 		}
 	} else {
 		report, err = app.VerifyLog(r.ctx, file, kept, r.log(slog.LevelWarn))
@@ -295,8 +295,18 @@ func (c *auditVerifyCommand) Run(r *run) error {
 }
 
 func (r *run) sayReport(report app.LogReport) error {
-	if err := r.say("the log holds: %d rows, the last %s; %d payloads opened", report.Rows, report.Last, report.Opened); err != nil {
+	what, first, numbers := "the log holds", max(report.Begins, 1), ""
+	if report.Closed {
+		what = "this closed segment of the log holds"
+	}
+	if report.Closed || first > 1 {
+		numbers = fmt.Sprintf(", the numbers %d to %d", first, report.Rows)
+	}
+	if err := r.say("%s: %d rows%s, the last %s; %d payloads opened", what, report.Rows-first+1, numbers, report.Last, report.Opened); err != nil {
 		return err
+	}
+	if report.Segments > 0 {
+		r.note("%d closed segments and the live one were read", report.Segments)
 	}
 	if report.Ended > 0 {
 		r.note("%d payloads were removed because their time was over", report.Ended)

@@ -65,6 +65,7 @@ func checkKeys(t *testing.T, data string, began time.Time) {
 	borrowed := map[string]string{
 		"audit.db token_use":           "one counter for each token, by the token's id",
 		"audit.db day_sum":             "sums by day, person, agent and tool",
+		"audit.db segment_use":         "counters as they stood when a segment began, by the segment's id and the token's",
 		"audit.db gatehouse_migration": "migrations, by their number",
 	}
 	files, err := filepath.Glob(filepath.Join(data, "*.db"))

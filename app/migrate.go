@@ -106,7 +106,7 @@ func migrateOne(ctx context.Context, source store.Source, schema store.Schema, l
 	}
 	db, err := store.Open(ctx, store.Config{
 		Source: source, Name: schema.Name, Migrations: schema.Migrations, Migrate: true, AppendOnly: schema.AppendOnly,
-		Reads: schema.Reads, Log: log,
+		Reads: schema.Reads, Calls: schema.Calls, Log: log,
 	})
 	if err != nil {
 		return m, err

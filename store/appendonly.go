@@ -14,8 +14,8 @@ import (
 // asking any trigger), and has three triggers: BEFORE INSERT with RAISE(ABORT, …) for all but the next row, BEFORE UPDATE
 // and BEFORE DELETE that always RAISE(ABORT, …). The handle's authorizer refuses UPDATE and DELETE besides.
 //
-// On PostgreSQL it has a trigger BEFORE UPDATE OR DELETE OR TRUNCATE without a condition, and the role has no such right on
-// it or any of its partitions.
+// On PostgreSQL it, and each of its partitions, has a trigger BEFORE UPDATE OR DELETE OR TRUNCATE without a condition, and the
+// role has no such right on any of them.
 func (db *DB) CheckAppendOnly(ctx context.Context) error {
 	for _, table := range db.only {
 		lacks := db.lacksSQLite
@@ -104,8 +104,10 @@ func (db *DB) texts(ctx context.Context, query string, args ...any) (list []stri
 }
 
 // Bits of pg_trigger.tgtype: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_trigger.h.
-const unguardedEvents = `SELECT e.name FROM (VALUES ('DELETE', 8), ('UPDATE', 16), ('TRUNCATE', 32)) AS e (name, bit)
-	WHERE NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = to_regclass($1) AND t.tgenabled IN ('O', 'A')
+const unguardedEvents = `SELECT e.name || CASE WHEN p.relid = to_regclass($1) THEN '' ELSE ' of the partition ' || p.relid::regclass::text END
+	FROM (VALUES ('DELETE', 8), ('UPDATE', 16), ('TRUNCATE', 32)) AS e (name, bit),
+	  (SELECT to_regclass($1) AS relid UNION SELECT relid FROM pg_partition_tree(to_regclass($1))) AS p
+	WHERE NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = p.relid AND t.tgenabled IN ('O', 'A')
 	  AND t.tgqual IS NULL AND t.tgattr = '' AND (t.tgtype & 2) = 2 AND (t.tgtype & e.bit) = e.bit)`
 
 const changingRights = `SELECT r.name || ' on ' || p.relid::regclass::text

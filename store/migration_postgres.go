@@ -109,26 +109,25 @@ func together(ctx context.Context, db *sql.DB, todo []string) error {
 }
 
 // grant gives the role what the module's SQL needs, and no more: tables that only grow, with all their partitions, can be
-// read and added to; the record of migrations can be read. Rights that an older Gatehouse gave go in the same transaction.
+// read and added to; the record of migrations can be read; partitions can be reached only by the table that they are of. Rights that an older Gatehouse gave go in the same transaction.
 func grant(ctx context.Context, db *sql.DB, c Config, role string) error {
-	rows, err := db.QueryContext(ctx, `SELECT c.relname, c.relkind::text, COALESCE(r.relname, c.relname) FROM pg_class c
-		LEFT JOIN pg_class r ON r.oid = pg_partition_root(c.oid)
-		WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p', 'v', 'm') ORDER BY c.relname`, c.Name)
+	rows, err := db.QueryContext(ctx, `SELECT c.relname, c.relkind::text FROM pg_class c
+		WHERE c.relnamespace = to_regnamespace(quote_ident($1)) AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition ORDER BY c.relname`, c.Name)
 	if err != nil {
 		return err
 	}
 	todo := []string{"REVOKE ALL ON ALL TABLES IN SCHEMA " + quoted(c.Name) + " FROM " + quoted(role)}
 	err = drain(rows, func(rows *sql.Rows) error {
 		for rows.Next() {
-			var table, kind, root string
-			if err := rows.Scan(&table, &kind, &root); err != nil {
+			var table, kind string
+			if err := rows.Scan(&table, &kind); err != nil {
 				return err
 			}
 			rights := "SELECT, INSERT, UPDATE, DELETE"
 			switch {
 			case table == migrationTable || kind == "v" || kind == "m":
 				rights = "SELECT"
-			case slices.Contains(c.AppendOnly, root):
+			case slices.Contains(c.AppendOnly, table):
 				rights = "SELECT, INSERT"
 			}
 			todo = append(todo, fmt.Sprintf("GRANT %s ON %s.%s TO %s", rights, quoted(c.Name), quoted(table), quoted(role)))
@@ -137,6 +136,12 @@ func grant(ctx context.Context, db *sql.DB, c Config, role string) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(c.Calls) > 0 {
+		todo = append(todo, "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA "+quoted(c.Name)+" FROM PUBLIC, "+quoted(role))
+	}
+	for _, function := range c.Calls {
+		todo = append(todo, "GRANT EXECUTE ON FUNCTION "+quoted(c.Name)+"."+quoted(function)+"() TO "+quoted(role))
 	}
 	elsewhere, err := grantElsewhere(ctx, db, c, role)
 	if err != nil {

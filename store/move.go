@@ -40,7 +40,7 @@ func Move(ctx context.Context, dir string, to Source, known []Schema) (Moved, er
 		}
 	}
 	for _, s := range there {
-		db, err := Open(ctx, Config{Source: to, Name: s.Name, Migrations: s.Migrations, Migrate: true, AppendOnly: s.AppendOnly, Reads: s.Reads})
+		db, err := Open(ctx, Config{Source: to, Name: s.Name, Migrations: s.Migrations, Migrate: true, AppendOnly: s.AppendOnly, Reads: s.Reads, Calls: s.Calls})
 		if err != nil {
 			return nil, err
 		}
@@ -99,6 +99,11 @@ func moveOne(ctx context.Context, dir string, conn *sql.Conn, s Schema) (int64, 
 	// Triggers look for their tables where a handle of the module would.
 	if _, err := conn.ExecContext(ctx, "SET LOCAL search_path = "+quoted(s.Name)+", pg_temp"); err != nil {
 		return 0, err
+	}
+	for _, text := range s.Prepare {
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			return 0, fmt.Errorf("making room: %w", err)
+		}
 	}
 	into, err := readTables(ctx, conn, tablesPostgres, s.Name)
 	if err != nil {

@@ -24,6 +24,10 @@ type Schema struct {
 	// live file holds everything.
 	Spread []string
 
+	// Prepare are statements on PostgreSQL that make room for rows, before they are moved in.
+	Prepare []string
+	// Calls are as in [Config].
+	Calls []string
 	// Settle are statements on PostgreSQL that work out what is in Shared and not empty by itself, after rows were moved in.
 	Settle []string
 }

@@ -73,6 +73,7 @@ type Config struct {
 	Migrate    bool         // bring the database to the newest migration; false: refuse one that is not there, write nothing
 	AppendOnly []string     // tables that only grow: their UPDATE and DELETE are refused by the database, see [DB.CheckAppendOnly]
 	Reads      []string     // views of other modules, as schema.view, that this one may read as well; PostgreSQL only, and they must be there
+	Calls      []string     // functions of its own schema, without arguments, that its role may call; all others it may not; PostgreSQL only
 	Closing    string       // SQL (DDL) that a closed file gets, see [DB.Rotate]; it may be run twice; SQLite only
 	Log        *slog.Logger // for steps of the clock; nil: slog.Default()
 }

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/gate"
 	"gatehouse/outcome"
+	"gatehouse/store"
 )
 
 const (
@@ -83,10 +84,10 @@ func (c *checkpointer) fresh() (rows int64, wrote bool) {
 }
 
 // upTo gives the tree over the rows up to one, which is the last now.
-func (c *checkpointer) upTo(ctx context.Context, last place) (tree, error) {
+func (c *checkpointer) upTo(ctx context.Context, from store.Queries, last place) (tree, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.growLocked(ctx, last.n, nil); err != nil {
+	if err := c.growLocked(ctx, from, last.n, nil); err != nil {
 		return tree{}, err
 	}
 	if c.tree.n != last.n {
@@ -96,10 +97,10 @@ func (c *checkpointer) upTo(ctx context.Context, last place) (tree, error) {
 }
 
 // growLocked brings the tree to a row. Closing stop ends it between two pages of rows.
-func (c *checkpointer) growLocked(ctx context.Context, to int64, stop <-chan struct{}) error {
+func (c *checkpointer) growLocked(ctx context.Context, from store.Queries, to int64, stop <-chan struct{}) error {
 	for c.tree.n < to {
 		before := c.tree.n
-		if err := c.rows.leaves(ctx, c.at, min(leavesAtOnce, to-before), c.add); err != nil {
+		if err := leaves(ctx, from, c.at, min(leavesAtOnce, to-before), c.add); err != nil {
 			return fmt.Errorf("reading the rows after %d: %w", c.tree.n, err)
 		}
 		if c.tree.n == before {
@@ -132,7 +133,7 @@ func (c *checkpointer) make(stop <-chan struct{}) error {
 	defer cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.growLocked(ctx, c.last().n, stop); errors.Is(err, errStopped) {
+	if err := c.growLocked(ctx, c.rows.db, c.last().n, stop); errors.Is(err, errStopped) {
 		return nil
 	} else if err != nil {
 		return err

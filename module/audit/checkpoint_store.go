@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/gate"
 	"gatehouse/outcome"
+	"gatehouse/store"
 )
 
 // signedTree is a checkpoint with what the next one needs.
@@ -51,8 +52,8 @@ func (r rows) keepCheckpoint(ctx context.Context, s signedTree) error {
 }
 
 // leaves gives the hashes of rows, in order, after one.
-func (r rows) leaves(ctx context.Context, after gate.RowID, limit int64, leaf func(id gate.RowID, n int64, hash []byte) error) error {
-	return r.db.All(ctx, func(scan func(...any) error) error {
+func leaves(ctx context.Context, from store.Queries, after gate.RowID, limit int64, leaf func(id gate.RowID, n int64, hash []byte) error) error {
+	return from.All(ctx, func(scan func(...any) error) error {
 		var id gate.RowID
 		var n int64
 		var hash []byte

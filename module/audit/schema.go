@@ -18,6 +18,7 @@ var closing string
 func databaseConfig() store.Config {
 	return store.Config{
 		Name: "audit", Migrations: migrations, AppendOnly: onlyGrow(), Closing: closing, Reads: []string{personVersions, tokenVersions},
+		Calls: []string{"make_months"},
 	}
 }
 
@@ -27,6 +28,7 @@ func Schema() store.Schema {
 	c := databaseConfig()
 	return store.Schema{
 		Name: c.Name, Migrations: c.Migrations, AppendOnly: c.AppendOnly, Reads: c.Reads,
+		Calls: c.Calls, Prepare: []string{makeMonths},
 		Spread: []string{"log", "payload", "segment", "segment_use"},
 		Shared: []string{
 			"replica", "job", "intent.replica", "intent.used", "head.given_id", "head.given_seq", "head.signed_n",

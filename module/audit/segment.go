@@ -181,7 +181,7 @@ func lastMilli(c *Count) int64 {
 type segmenter struct {
 	key *signingKey
 	// upTo is the tree over the rows up to the last one.
-	upTo func(context.Context, place) (tree, error)
+	upTo func(context.Context, store.Queries, place) (tree, error)
 }
 
 // begin makes the beginning of the segment that follows the last row, and the head and checkpoint that end the one before.
@@ -237,7 +237,7 @@ func (w *writer) turnOver(ctx context.Context, at int64) {
 }
 
 func (w *writer) rotate(ctx context.Context, tip place, month string, at int64) error {
-	t, err := w.segments.upTo(ctx, tip)
+	t, err := w.segments.upTo(ctx, w.rows.db, tip)
 	if err != nil {
 		return err
 	}

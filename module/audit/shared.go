@@ -45,6 +45,11 @@ func (w *writer) attemptShared(group []*entry) error {
 			return nil
 		}
 		after = before.chain(f.now, taken)
+		if after.id.ID >= w.turn {
+			if err := w.beginMonth(ctx, tx, before, after); err != nil {
+				return err
+			}
+		}
 		for _, e := range taken {
 			if !e.intent {
 				tally(added, &e.row, e.id.ID)
@@ -73,6 +78,9 @@ func (w *writer) attemptShared(group []*entry) error {
 	}
 	grew := after.n > w.last().n
 	w.tip.Store(&after.place)
+	if after.id.ID >= w.turn {
+		w.setTurn(after.place)
+	}
 	w.rows.db.Clock().Resume(after.id.ID, int(after.id.Seq))
 	w.uses.commit(taken, added)
 	w.budgets.commit(taken)
@@ -215,6 +223,39 @@ func (w *writer) beat() {
 	if err != nil {
 		w.note(err)
 	}
+	if err := w.makeMonths(ctx); err != nil { // there is a month left to do it in
+		w.log.Warn("the next month of the log has no partition yet", "error", err)
+	}
+}
+
+// makeMonths sees to it that this month and the next have partitions.
+func (w *writer) makeMonths(ctx context.Context) error {
+	now := w.rows.db.Clock().Now().UnixMilli()
+	if now < w.reach {
+		return nil
+	}
+	if _, err := w.rows.db.Exec(ctx, makeMonths); err != nil {
+		return fmt.Errorf("making the next month's partitions: %w", err)
+	}
+	w.reach = monthAfter(now)
+	return nil
+}
+
+// beginMonth writes where a segment begins, if the first row of a group is the first of its month. The head is held, so one
+// replica does so.
+func (w *writer) beginMonth(ctx context.Context, tx *store.Tx, before, after end) error {
+	if before.n == 0 || after.id.ID < monthAfter(before.id.ID) {
+		return nil
+	}
+	t, err := w.segments.upTo(ctx, tx, before.place)
+	if err != nil {
+		return err
+	}
+	b, _, _, err := w.segments.begin(ctx, tx, before.place, t, after.id.ID)
+	if err != nil {
+		return err
+	}
+	return b.insert(ctx, tx)
 }
 
 // settleAbandoned turns what replicas that are gone left under way into rows whose outcome is unknown. Each becomes one

@@ -174,6 +174,9 @@ func (e end) append(ctx context.Context, tx *store.Tx, replica int64, group []*e
 	return err
 }
 
+// makeMonths makes the partitions of this month and the next, where they are missing.
+const makeMonths = `SELECT make_months()`
+
 const databaseNow = `CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`
 
 // register makes a replica of this process, and gives its id. What held its place before cannot be running any more.

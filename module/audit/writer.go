@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +81,8 @@ type writer struct {
 	// The goroutine's alone.
 	vain   vain
 	begun  began // where the live segment begins
-	turn   int64 // the first id of the next month; zero: there is no row yet; never reached where each group looks for itself
+	turn   int64 // the first id of the next month; zero: there is no row yet
+	reach  int64 // until when the months have partitions, where they must; the next one has one too
 	unsure bool  // what the database holds is not known: it is read again before anything is written
 }
 
@@ -119,12 +119,15 @@ func (w *writer) begin(ctx context.Context, loaded func(context.Context) error) 
 	}
 	settle := w.settleAll
 	if w.rows.shared() {
+		if err := w.makeMonths(ctx); err != nil {
+			return err
+		}
 		if w.replica, err = w.rows.register(ctx, w.place); err != nil {
 			return fmt.Errorf("registering this replica: %w", err)
 		}
 		settle = w.settleAbandoned
 	}
-	if now := w.rows.db.Clock().Now().UnixMilli(); now >= w.turn && w.turn != 0 {
+	if now := w.rows.db.Clock().Now().UnixMilli(); !w.rows.shared() && w.turn != 0 && now >= w.turn {
 		w.turnOver(ctx, now)
 	}
 	err = settle(ctx)
@@ -163,12 +166,7 @@ func (w *writer) load(ctx context.Context) error {
 
 // setTurn works out when the next segment begins.
 func (w *writer) setTurn(tip place) {
-	switch {
-	case w.rows.shared():
-		w.turn = math.MaxInt64
-	case tip.n == 0:
-		w.turn = 0
-	default:
+	if w.turn = 0; tip.n > 0 {
 		w.turn = monthAfter(tip.id.ID)
 	}
 }

@@ -62,10 +62,10 @@ func TestPromise_P7_SegmentsOnlyGrow(t *testing.T) {
 	}{
 		{"untouched", func(*testing.T, string) error { return nil }, ""},
 		{"the oldest moved away", func(_ *testing.T, dir string) error { return gone(dir, january) }, ""},
-		{"one in the middle taken away", func(_ *testing.T, dir string) error { return gone(dir, february) }, "are missing"},
+		{"one in the middle taken away", func(_ *testing.T, dir string) error { return gone(dir, february) }, "a closed segment was taken away"},
 		{"a row changed", change(january, `UPDATE log SET body = replace(body, '"count":1', '"count":2') WHERE n = 5`), "it was changed"},
 		{"a row taken out", change(february, `DELETE FROM log WHERE n = (SELECT min(n) + 3 FROM log)`), "rows are missing"},
-		{"the tail of a closed one cut", change(february, `DELETE FROM log WHERE n > (SELECT max(n) - 5 FROM log)`, stray), "are missing"},
+		{"the tail of a closed one cut", change(february, `DELETE FROM log WHERE n > (SELECT max(n) - 5 FROM log)`, stray), "its tail was cut"},
 		{"two in each other's place", func(_ *testing.T, dir string) error {
 			for _, name := range [][2]string{{january, "x"}, {february, january}, {"x", february}} {
 				if err := os.Rename(filepath.Join(dir, name[0]), filepath.Join(dir, name[1])); err != nil {

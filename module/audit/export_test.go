@@ -160,3 +160,20 @@ func (m *Module) PruneOnce(ctx context.Context, args canon.Value) (int64, error)
 	}
 	return n, errors.Join(err, db.Close())
 }
+
+// VerifyNow is what audit.verify does.
+func (m *Module) VerifyNow(ctx context.Context) (Report, error) {
+	return m.verify(ctx, gate.Permit{}, verifyArgs{})
+}
+
+// FollowWhile reads all rows of all segments in their order. between runs once, before the live segment is read.
+func (m *Module) FollowWhile(ctx context.Context, between func()) ([]Row, error) {
+	f := filter{to: 1 << 62, limit: 1 << 20}
+	return m.rows.inOrder(ctx, f, func(r rows, f filter) ([]Row, error) {
+		if r == m.rows && between != nil {
+			between()
+			between = nil
+		}
+		return r.after(ctx, f)
+	})
+}

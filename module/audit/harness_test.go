@@ -29,6 +29,7 @@ type sealer struct {
 	mu        sync.Mutex
 	forgotten map[gate.PersonID]bool
 	down      bool
+	opening   func() // is told of each Open; nil: nobody is
 }
 
 func (s *sealer) prefix(person gate.PersonID, binding string) ([]byte, error) {
@@ -52,6 +53,9 @@ func (s *sealer) Seal(_ context.Context, person gate.PersonID, binding string, p
 }
 
 func (s *sealer) Open(_ context.Context, person gate.PersonID, binding string, sealed []byte) ([]byte, error) {
+	if s.opening != nil {
+		s.opening()
+	}
 	prefix, err := s.prefix(person, binding)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -710,4 +711,45 @@ func passMonths(t *testing.T, dir string, steps []string) (problem string) {
 		}
 	})
 	return problem
+}
+
+// TestMonthTurnsWhileTheLogIsRead: whoever walks the log in that moment misses no row and sees none twice.
+func TestMonthTurnsWhileTheLogIsRead(t *testing.T) {
+	t.Parallel()
+	source := storetest.SQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog(t, source)
+		l.close()
+		until(2000, time.February, 0, 23)
+		l.open()
+		fill(l, 1200)
+		turn := func(to time.Month) func() {
+			return sync.OnceFunc(func() {
+				until(2000, to, 1, 0)
+				l.record(row(t, gate.Reads, outcome.OK))
+			})
+		}
+		l.sealer.opening = turn(time.February) // in the first page of three
+		r, err := l.VerifyNow(t.Context())
+		if err != nil || !r.OK || r.Rows != 1201 || r.Opened != 1201 || r.Segments != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		l.sealer.opening = nil
+		l.close()
+		until(2000, time.March, 0, 23)
+		l.open()
+		found, err := l.FollowWhile(t.Context(), turn(time.March))
+		if err != nil || len(found) != 1202 {
+			t.Fatalf("%d rows, %v", len(found), err)
+		}
+		for i, r := range found {
+			if r.N != int64(i+1) {
+				t.Fatalf("row %d has number %d", i, r.N)
+			}
+		}
+		l.close()
+		if len(l.segmentsOf()) != 3 {
+			t.Errorf("%v", l.segmentsOf())
+		}
+	})
 }

@@ -753,3 +753,30 @@ func TestMonthTurnsWhileTheLogIsRead(t *testing.T) {
 		}
 	})
 }
+
+// TestCallUnderWayWhenTheMonthTurns and the process ends: its row says so, in the new month.
+func TestCallUnderWayWhenTheMonthTurns(t *testing.T) {
+	t.Parallel()
+	source := storetest.SQLite(t)
+	synctest.Test(t, func(t *testing.T) {
+		l := newLog(t, source)
+		l.close()
+		until(2000, time.February, 0, 23)
+		l.open()
+		if _, err := l.Admit(t.Context(), row(t, gate.Writes, outcome.Unknown), chain(0)); err != nil {
+			t.Fatal(err)
+		}
+		l.record(row(t, gate.Reads, outcome.OK))
+		until(2000, time.February, 1, 0)
+		l.record(row(t, gate.Reads, outcome.OK))
+		if n, err := l.OpenIntents(t.Context()); err != nil || n != 1 {
+			t.Errorf("%d calls are under way, %v", n, err)
+		}
+		l.reopen()
+		rows, _, err := audit.Rows(t.Context(), l.DB(), l.sealer)
+		if err != nil || len(rows) != 3 || rows[2].Outcome != "unknown" || rows[2].Rule != "crash" || l.Counts(child).Uses != 1 {
+			t.Errorf("%+v, %v", rows, err)
+		}
+		l.close()
+	})
+}

@@ -69,7 +69,7 @@ func (c *auditExportCommand) exportCopy(r *run, data string) (err error) {
 		return fmt.Errorf("the copy does not hold, and was removed: %s", report.Fault)
 	}
 	return r.say("%s holds %d rows, the last %s; it was verified. Check it again with gatehouse audit verify --database %s",
-		c.Database, report.Rows, report.Last, c.Database)
+		c.Database, report.Rows-max(report.Begins, 1)+1, report.Last, c.Database)
 }
 
 // newCopy copies a file to a new one (mode 0600, synced), and gives its SHA-256.

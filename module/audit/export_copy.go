@@ -22,7 +22,11 @@ func (m *Module) exportCopy(ctx context.Context) (e Export, err error) {
 		return e, err
 	}
 	name := fmt.Sprintf("export-%d-%s", time.Now().UnixMilli(), rand.Text())
-	e.Rows = m.writer.last().n
+	first, err := m.rows.firstOfAll(ctx)
+	if err != nil {
+		return e, fmt.Errorf("looking for the first row: %w", err)
+	}
+	e.Rows = m.writer.last().n - max(first, 1) + 1
 	if err := m.copyTo(ctx, filepath.Join(m.work.Name(), name)); err != nil {
 		return Export{}, fmt.Errorf("copying the log: %w", err)
 	}

@@ -165,3 +165,21 @@ func (r rows) getOfAll(ctx context.Context, id gate.RowID) (row Row, sealed []by
 	}
 	return row, nil, err
 }
+
+// firstOfAll is the number of the first row that is there in any segment; zero: there is none.
+func (r rows) firstOfAll(ctx context.Context) (first int64, err error) {
+	spans, err := r.spans()
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range spans {
+		err := r.closed(ctx, s.month, func(r rows) (err error) {
+			first, err = r.firstRow(ctx)
+			return err
+		})
+		if err != nil && !errors.Is(err, outcome.NotFound) || first > 0 {
+			return first, err
+		}
+	}
+	return r.firstRow(ctx)
+}

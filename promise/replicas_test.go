@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -63,13 +64,20 @@ func TestPromise_P5_OnEveryReplica(t *testing.T) {
 		"person": {outcome.Unauthenticated, func(p gatetest.Person) { one.Operate("people.disable", map[string]any{"person": p.ID}) }},
 	} {
 		for i, d := range two.Doors() {
-			for _, tool := range []string{"ledger.read", "ledger.write"} {
-				p := one.Person(fmt.Sprint(name, i, tool[7:]), "ledger.read", "ledger.write")
-				if got := d.Call(p.Token.Text, tool, `{}`); got.Code != outcome.OK { // the session is open, the snapshot is made
+			for _, tool := range []string{"ledger.read", "ledger.write", "list"} {
+				p := one.Person(fmt.Sprint(name, i, tool), "ledger.read", "ledger.write")
+				if got := d.Call(p.Token.Text, "ledger.read", `{}`); got.Code != outcome.OK { // the session is open, the snapshot is made
 					t.Fatalf("%s %s: %s (%s) while it is permitted", d.Title(), tool, got.Code, got.Reason)
 				}
 				before := w.ledger.count()
 				way.away(p)
+				if tool == "list" { // no row is written that would be compared: the tables are asked
+					names, code := d.List(p.Token.Text)
+					if listed := slices.Contains(names, "ledger.read"); listed || code != way.want && (code != outcome.OK || name != "permission") {
+						t.Errorf("%s gone, %s lists %v: %s", name, d.Title(), names, code)
+					}
+					continue
+				}
 				if got := d.Call(p.Token.Text, tool, `{}`); got.Code != way.want || got.Result != "" {
 					t.Errorf("%s gone, %s %s: %s (%s) %s, want %s", name, d.Title(), tool, got.Code, got.Reason, got.Result, way.want)
 				}

@@ -69,7 +69,7 @@ func (h *Handler) call(ctx context.Context, q *request, tell func(gate.Progress)
 		tell = nil
 	}
 	o := h.gate.Call(ctx, q.caller, gate.Request{Tool: name, Canonical: c.Arguments, Progress: tell})
-	if o.Code == outcome.Unauthenticated && o.ID.IsZero() && q.header != nil { // who called is not let in any more; a tool's own answer has a row
+	if o.Code == outcome.Unauthenticated && o.ID.IsZero() { // who called is not let in any more; a tool's own answer has a row
 		return gate.Outcome{}, o.Code.Because("%s", o.Reason)
 	}
 	return o, nil
@@ -125,15 +125,18 @@ func asError(err error) *wire.Error {
 		return e
 	}
 	if errors.Is(err, outcome.Unauthenticated) {
-		return wire.InvalidRequest.Because("%s", outcome.Explain(err).Reason)
+		return coded(wire.InvalidRequest, err)
 	}
 	return wire.InternalError.Because("it failed inside")
 }
 
 // unavailable is the error for a request whose sender cannot be looked up at the moment: nothing was done.
-func unavailable(err error) *wire.Error {
+func unavailable(err error) *wire.Error { return coded(wire.InternalError, err) }
+
+// coded is an error that says its outcome to programs, too.
+func coded(code wire.Code, err error) *wire.Error {
 	o := outcome.Explain(err)
-	e := wire.InternalError.Because("%s", o.Reason)
+	e := code.Because("%s", o.Reason)
 	data := appendString([]byte(`{"code":`), o.Code.String())
 	e.Data, _ = canon.Parse(append(data, '}')) // made of a quoted string: it parses
 	return e

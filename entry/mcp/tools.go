@@ -25,6 +25,9 @@ func (h *Handler) list(ctx context.Context, q *request, head string) ([]byte, er
 	if errors.Is(err, outcome.Unauthenticated) {
 		return nil, err
 	}
+	if errors.Is(err, outcome.Unavailable) {
+		return nil, unavailable(err)
+	}
 	if err != nil {
 		// The caller's right to be here ended after the token was looked at: there is nothing to show.
 		return nil, wire.InvalidRequest.Because("%s", outcome.Explain(err).Reason)

@@ -283,6 +283,8 @@ func (s *socket) request(q *request, size int64) error {
 		result, err := s.h.answer(ctx, q, func(p gate.Progress) { s.offer(appendProgress(nil, q.frame.ProgressToken(), p)) })
 		switch {
 		case end():
+		case errors.Is(err, outcome.Unauthenticated): // gone since the token was looked at: another replica knew
+			s.end(statusTokenEnded, outcome.Explain(err).Reason)
 		case err != nil:
 			s.send(wire.AppendError(nil, q.frame.ID, asError(err)))
 		default:

@@ -12,7 +12,8 @@ import (
 
 // budgets is the one place where money is taken, compared with what may be spent, and given back. What was spent is read
 // from the log's own sums at start and counted on with each group, so that a budget is spent when the rows say so; what
-// calls under way will cost is held until their rows are durable.
+// calls under way will cost is held until their rows are durable. Where several processes write the log, it compares once
+// more in the transaction that takes: see [facts.poor].
 type budgets struct {
 	perDay gate.Money // of one person; 0: not limited
 
@@ -22,12 +23,16 @@ type budgets struct {
 	byPerson   map[gate.PersonID]gate.Money // spent on that day
 	heldToken  map[gate.TokenID]gate.Money  // by calls that have no row yet
 	heldPerson map[gate.PersonID]gate.Money
+	// Held by calls under way on other replicas, as last seen.
+	tokenElsewhere  map[gate.TokenID]gate.Money
+	personElsewhere map[gate.PersonID]gate.Money
 }
 
 func newBudgets(perDay gate.Money) *budgets {
 	return &budgets{
 		perDay: perDay, byToken: map[gate.TokenID]gate.Money{}, byPerson: map[gate.PersonID]gate.Money{},
 		heldToken: map[gate.TokenID]gate.Money{}, heldPerson: map[gate.PersonID]gate.Money{},
+		tokenElsewhere: map[gate.TokenID]gate.Money{}, personElsewhere: map[gate.PersonID]gate.Money{},
 	}
 }
 
@@ -45,7 +50,7 @@ var errTokenSpent = outcome.Limited.Because("the token's budget does not reach f
 // affordsLocked compares. What is held counts for today whenever its call began: its row is not written yet.
 func (b *budgets) affordsLocked(person gate.PersonID, price gate.Money, chain []gate.Link) error {
 	for _, link := range chain {
-		if link.Budget > 0 && plus(b.byToken[link.Token], b.heldToken[link.Token], price) > link.Budget {
+		if link.Budget > 0 && plus(b.byToken[link.Token], b.heldToken[link.Token], b.tokenElsewhere[link.Token], price) > link.Budget {
 			return errTokenSpent
 		}
 	}
@@ -54,14 +59,19 @@ func (b *budgets) affordsLocked(person gate.PersonID, price gate.Money, chain []
 	}
 	now := time.Now()
 	b.turnLocked(dayOf(now.UnixMilli()))
-	if plus(b.byPerson[person], b.heldPerson[person], price) > b.perDay {
-		resets := time.UnixMilli(b.day + day).UTC()
-		err := outcome.Limited.Because("the budget of this person for today does not reach for this call; it begins anew at %s",
-			resets.Format(time.RFC3339))
-		err.RetryAfter = max(resets.Sub(now), time.Second)
-		return err
+	if plus(b.byPerson[person], b.heldPerson[person], b.personElsewhere[person], price) > b.perDay {
+		return errDaySpent(b.day, now)
 	}
 	return nil
+}
+
+// errDaySpent refuses a call of a person whose day, named by its first millisecond, is spent.
+func errDaySpent(spent int64, now time.Time) error {
+	resets := time.UnixMilli(spent + day).UTC()
+	err := outcome.Limited.Because("the budget of this person for today does not reach for this call; it begins anew at %s",
+		resets.Format(time.RFC3339))
+	err.RetryAfter = max(resets.Sub(now), time.Second)
+	return err
 }
 
 // plus adds up without wrapping around.
@@ -137,11 +147,30 @@ func (b *budgets) commit(group []*entry) {
 	}
 }
 
+// know takes over what all replicas together have spent with some tokens, and for some persons on a day.
+func (b *budgets) know(f facts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for token, s := range f.tokenSpent {
+		b.byToken[token], b.tokenElsewhere[token] = s.counted, s.elsewhere
+	}
+	if len(f.daySpent) > 0 {
+		b.turnLocked(f.day)
+	}
+	for person, s := range f.daySpent {
+		if b.personElsewhere[person] = s.elsewhere; f.day == b.day {
+			b.byPerson[person] = s.counted
+		}
+	}
+}
+
 // load takes over what the database has counted: of tokens in all, and of persons on the day of the last row.
 func (b *budgets) load(counts map[gate.TokenID]*Count, day int64, spent map[gate.PersonID]gate.Money) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(b.byToken)
+	clear(b.tokenElsewhere) // may be among what is counted by now
+	clear(b.personElsewhere)
 	for token, c := range counts {
 		if c.Cost > 0 {
 			b.byToken[token] = c.Cost

@@ -20,7 +20,7 @@ import (
 // spend makes one call that costs price, with effects or without, and reports whether it was admitted.
 func (l *testLog) spend(ctx context.Context, person gate.PersonID, price gate.Money, effect gate.Effect, chain ...gate.Link) error {
 	r := row(l.t, effect, outcome.OK)
-	r.Person, r.Price = person, price
+	r.Person, r.Price, r.Chain = person, price, chain
 	ticket, err := l.Admit(ctx, r, chain)
 	if err == nil {
 		_, err = l.Record(ctx, ticket, r)
@@ -81,6 +81,64 @@ func TestBudgetsAreSpentExactly(t *testing.T) {
 		}
 		compareSums(t, l.DB())
 	})
+}
+
+// TestBudgetsOfTwoReplicas: of many calls at once on two replicas, each of which knows nothing of the other, as many have
+// rows as the budget reaches for. What only reads is found out at its row, and decided again.
+func TestBudgetsOfTwoReplicas(t *testing.T) {
+	t.Parallel()
+	source := storetest.Postgres(t)
+	day := func(c *audit.Config) { c.PerDay = 1000 }
+	logs := []*testLog{newLog(t, source, day), newLog(t, source, day)}
+	for _, tt := range []struct {
+		name   string
+		person gate.PersonID
+		chain  []gate.Link
+		want   int64
+	}{
+		{"a token's own", 11, []gate.Link{budgetOf(101, 70)}, 7},
+		{"its parent's", 12, []gate.Link{budgetOf(102, 900), budgetOf(103, 50)}, 5},
+		{"what the sister left", 12, []gate.Link{budgetOf(104, 900), budgetOf(103, 80)}, 3},
+		{"the person's day", 13, []gate.Link{budgetOf(105, 0)}, 100},
+		{"without a token", 14, nil, 100},
+		{"a price that does not divide it", 15, []gate.Link{budgetOf(106, 79)}, 7},
+	} {
+		var spent atomic.Int64
+		var all sync.WaitGroup
+		for i := range 150 {
+			all.Go(func() {
+				effect := []gate.Effect{gate.Reads, gate.Writes}[i/2%2]
+				for range 200 {
+					switch err := logs[i%2].spend(t.Context(), tt.person, 10, effect, tt.chain...); {
+					case errors.Is(err, gate.ErrStale) && effect == gate.Reads:
+						continue
+					case err == nil:
+						spent.Add(1)
+					case !errors.Is(err, outcome.Limited):
+						t.Errorf("%s: %v", tt.name, err)
+					}
+					return
+				}
+				t.Errorf("%s: decided again for ever", tt.name)
+			})
+		}
+		all.Wait()
+		if spent.Load() != tt.want {
+			t.Errorf("%s: %d calls have rows, want %d", tt.name, spent.Load(), tt.want)
+		}
+		for i, l := range logs {
+			if err := l.spend(t.Context(), tt.person, 10, gate.Writes, tt.chain...); !errors.Is(err, outcome.Limited) {
+				t.Errorf("%s: one more on replica %d: %v", tt.name, i, err)
+			}
+			if err := l.Affords(t.Context(), tt.person, 10, tt.chain); !errors.Is(err, outcome.Limited) {
+				t.Errorf("%s: replica %d was told, and affords one more: %v", tt.name, i, err)
+			}
+			if err := l.spend(t.Context(), tt.person, 0, gate.Reads, tt.chain...); err != nil {
+				t.Errorf("%s: what costs nothing: %v", tt.name, err)
+			}
+		}
+	}
+	compareSums(t, logs[0].DB())
 }
 
 // TestRefusedCallsSpendNothing: neither what was refused, nor what could not be written.

@@ -38,7 +38,7 @@ func (w *writer) attemptShared(group []*entry) error {
 	var f facts
 	added := map[gate.TokenID]*Count{}
 	err := w.rows.locked(ctx, func(tx *store.Tx, before end) (err error) {
-		if f, err = ask(ctx, tx, w.replica, questionsOf(group)); err != nil {
+		if f, err = ask(ctx, tx, w.replica, before.given.ID, questionsOf(group, w.budgets.perDay)); err != nil {
 			return err
 		}
 		if taken = f.judge(group); len(taken) == 0 {
@@ -73,6 +73,7 @@ func (w *writer) attemptShared(group []*entry) error {
 		return err
 	}
 	w.uses.know(f.known)
+	w.budgets.know(f)
 	if len(taken) == 0 {
 		return nil
 	}
@@ -90,10 +91,11 @@ func (w *writer) attemptShared(group []*entry) error {
 	return nil
 }
 
-// questionsOf gathers what a group depends on.
-func questionsOf(group []*entry) questions {
+// questionsOf gathers what a group depends on; perDay is what a person may spend on a day.
+func questionsOf(group []*entry, perDay gate.Money) questions {
 	persons, tokens, limited := map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
-	q := questions{}
+	payers, purses := map[int64]bool{}, map[int64]bool{}
+	q := questions{perDay: perDay}
 	for _, e := range group {
 		if e.compare {
 			persons[int64(e.row.Person)] = true
@@ -105,6 +107,12 @@ func questionsOf(group []*entry) questions {
 			if link.MaxUses > 0 {
 				limited[int64(link.Token)] = true
 			}
+			if link.Budget > 0 && e.concernsMoney() {
+				purses[int64(link.Token)] = true
+			}
+		}
+		if perDay > 0 && e.row.Person != 0 && e.concernsMoney() {
+			payers[int64(e.row.Person)] = true
 		}
 		if e.ends != nil {
 			q.ids, q.seqs = append(q.ids, e.ends.key.ID), append(q.seqs, int64(e.ends.key.Seq))
@@ -112,7 +120,13 @@ func questionsOf(group []*entry) questions {
 	}
 	q.persons, q.tokens = slices.Collect(maps.Keys(persons)), slices.Collect(maps.Keys(tokens))
 	q.limited = slices.Collect(maps.Keys(limited))
+	q.payers, q.purses = slices.Collect(maps.Keys(payers)), slices.Collect(maps.Keys(purses))
 	return q
+}
+
+// concernsMoney reports whether an entry costs something, or was refused and perhaps with numbers that are not true any more.
+func (e *entry) concernsMoney() bool {
+	return e.row.Price > 0 || e.row.Outcome == outcome.Limited.String()
 }
 
 // judge sorts out whom a group must not hold, says so in their err, and gives the others. It adds what they take to uses.
@@ -124,7 +138,9 @@ func (f facts) judge(group []*entry) (taken []*entry) {
 		if e.takes() {
 			for _, token := range e.row.Used {
 				f.uses[token]++
+				f.tokenSpent[token].add(e.row.Price)
 			}
+			f.daySpent[e.row.Person].add(e.row.Price)
 		}
 		taken = append(taken, e)
 	}
@@ -160,7 +176,45 @@ func (f facts) object(e *entry) error {
 		}
 		return gate.ErrStale // a read that another replica's call was faster than: it is decided again, and then refused
 	}
+	if err := f.poor(e); err != nil && e.intent {
+		return err
+	} else if err != nil {
+		return gate.ErrStale
+	}
 	return nil
+}
+
+// poor says whose budget does not reach for an entry; nil: all do. What was not asked for reaches for nothing.
+func (f facts) poor(e *entry) error {
+	if e.row.Price <= 0 {
+		return nil
+	}
+	for _, link := range e.chain {
+		if link.Budget > 0 && slices.Contains(e.row.Used, link.Token) && !f.tokenSpent[link.Token].leaves(e.row.Price, link.Budget) {
+			return errTokenSpent
+		}
+	}
+	if f.perDay > 0 && e.row.Person != 0 && !f.daySpent[e.row.Person].leaves(e.row.Price, f.perDay) {
+		return errDaySpent(f.day, time.UnixMilli(f.now))
+	}
+	return nil
+}
+
+// spending is what was spent of a budget.
+type spending struct {
+	counted   gate.Money // by rows
+	elsewhere gate.Money // held by calls under way on other replicas
+	gone      gate.Money // counted, held by calls under way on any replica, and taken by those of a group that were judged
+}
+
+func (s *spending) add(price gate.Money) {
+	if s != nil {
+		s.gone = plus(s.gone, price)
+	}
+}
+
+func (s *spending) leaves(price, budget gate.Money) bool {
+	return s != nil && plus(s.gone, price) <= budget
 }
 
 // holds reports whether an entry was decided with what the tables hold. A person or token that is not there holds nothing.

@@ -53,6 +53,8 @@ type questions struct {
 	persons, tokens []int64 // whose versions
 	limited         []int64 // tokens whose uses have a limit
 	ids, seqs       []int64 // intents that its rows end
+	purses, payers  []int64 // tokens that have a budget, persons whose day has one
+	perDay          gate.Money
 }
 
 // facts are the answers, as they stand while the head is held.
@@ -64,6 +66,11 @@ type facts struct {
 	uses    map[gate.TokenID]int64 // gone: counted, and held by calls under way on any replica
 	known   map[gate.TokenID]useFact
 	intents map[gate.RowID]bool // those that are there; true: their replica lives
+
+	day        int64 // the first millisecond of the day on which what is written now counts
+	perDay     gate.Money
+	tokenSpent map[gate.TokenID]*spending  // with a token and its children
+	daySpent   map[gate.PersonID]*spending // on that day
 }
 
 type tokenFact struct{ version, ends int64 }
@@ -72,18 +79,30 @@ type tokenFact struct{ version, ends int64 }
 type useFact struct{ counted, elsewhere int64 }
 
 const askFacts = `WITH clock AS (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS now)
-	SELECT 0 AS kind, now AS a, COALESCE((SELECT until FROM replica WHERE id = $1), 0) AS b, CAST(0 AS BIGINT) AS c, CAST(0 AS BIGINT) AS d FROM clock
+	SELECT 0 AS kind, now AS a, COALESCE((SELECT until FROM replica WHERE id = $1), 0) AS b, GREATEST(now, $7) AS c, CAST(0 AS BIGINT) AS d FROM clock
 	UNION ALL SELECT 1, id, version, ends, 0 FROM ` + personVersions + ` WHERE id = ANY($2::bigint[])
 	UNION ALL SELECT 2, id, version, ends, 0 FROM ` + tokenVersions + ` WHERE id = ANY($3::bigint[])
 	UNION ALL SELECT 3, t.id, COALESCE(u.uses, 0), (SELECT count(*) FROM intent i WHERE t.id = ANY(i.used)),
 	  (SELECT count(*) FROM intent i WHERE t.id = ANY(i.used) AND i.replica <> $1) FROM unnest($4::bigint[]) AS t (id) LEFT JOIN token_use u ON u.token = t.id
 	UNION ALL SELECT 4, i.id, i.seq, CASE WHEN r.until >= now THEN 1 ELSE 0 END, 0
 	  FROM clock, unnest($5::bigint[], $6::bigint[]) AS k (id, seq) JOIN intent i ON i.id = k.id AND i.seq = k.seq
-	  LEFT JOIN replica r ON r.id = i.replica`
+	  LEFT JOIN replica r ON r.id = i.replica
+	UNION ALL SELECT 5, t.id, COALESCE(u.cost, 0), held, elsewhere FROM unnest($8::bigint[]) AS t (id) LEFT JOIN token_use u ON u.token = t.id,
+	  LATERAL (SELECT ` + heldMoney + ` FROM intent WHERE t.id = ANY(used)) AS i
+	UNION ALL SELECT 6, p.id, counted, held, elsewhere FROM clock, unnest($9::bigint[]) AS p (id),
+	  LATERAL (SELECT CAST(LEAST(COALESCE(sum(cost), 0), 9007199254740992) AS BIGINT) AS counted FROM day_sum
+	    WHERE person = p.id AND day = GREATEST(now, $7) / 86400000 * 86400000) AS s,
+	  LATERAL (SELECT ` + heldMoney + ` FROM intent WHERE CAST(CAST(body AS JSONB)->>'person' AS BIGINT) = p.id) AS i`
+
+// heldMoney sums up what calls under way cost, on all replicas and on others than $1. 9007199254740992 is mostMoney.
+const heldMoney = `CAST(LEAST(COALESCE(sum(CAST(CAST(body AS JSONB)->>'price' AS BIGINT)), 0), 9007199254740992) AS BIGINT) AS held,
+	CAST(LEAST(COALESCE(sum(CAST(CAST(body AS JSONB)->>'price' AS BIGINT)) FILTER (WHERE replica <> $1), 0), 9007199254740992) AS BIGINT) AS elsewhere`
 
 // ask answers questions inside a transaction that holds the head.
-func ask(ctx context.Context, tx *store.Tx, replica int64, q questions) (facts, error) {
+// given is the newest key.
+func ask(ctx context.Context, tx *store.Tx, replica, given int64, q questions) (facts, error) {
 	f := facts{
+		perDay: q.perDay, tokenSpent: map[gate.TokenID]*spending{}, daySpent: map[gate.PersonID]*spending{},
 		persons: map[gate.PersonID]int64{}, tokens: map[gate.TokenID]tokenFact{},
 		uses: map[gate.TokenID]int64{}, known: map[gate.TokenID]useFact{}, intents: map[gate.RowID]bool{},
 	}
@@ -94,7 +113,7 @@ func ask(ctx context.Context, tx *store.Tx, replica int64, q questions) (facts, 
 		}
 		switch kind {
 		case 0:
-			f.now, f.lease = a, b
+			f.now, f.lease, f.day = a, b, dayOf(c)
 		case 1:
 			f.persons[gate.PersonID(a)] = b
 		case 2:
@@ -103,9 +122,13 @@ func ask(ctx context.Context, tx *store.Tx, replica int64, q questions) (facts, 
 			f.uses[gate.TokenID(a)], f.known[gate.TokenID(a)] = b+c, useFact{b, d}
 		case 4:
 			f.intents[gate.RowID{ID: a, Seq: int32(b)}] = c == 1
+		case 5:
+			f.tokenSpent[gate.TokenID(a)] = &spending{gate.Money(b), gate.Money(d), plus(gate.Money(b), gate.Money(c))}
+		case 6:
+			f.daySpent[gate.PersonID(a)] = &spending{gate.Money(b), gate.Money(d), plus(gate.Money(b), gate.Money(c))}
 		}
 		return nil
-	}, askFacts, replica, q.persons, q.tokens, q.limited, q.ids, q.seqs)
+	}, askFacts, replica, q.persons, q.tokens, q.limited, q.ids, q.seqs, given, q.purses, q.payers)
 	if err != nil {
 		return f, fmt.Errorf("asking what a group was decided with: %w", err)
 	}

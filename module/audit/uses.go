@@ -156,6 +156,7 @@ func (u *uses) load(counts map[gate.TokenID]*Count) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.counts = counts
+	clear(u.elsewhere) // may be among what is counted by now
 }
 
 // know takes over what all replicas together have used of some tokens.

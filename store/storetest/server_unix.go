@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gatehouse/store"
 )
 
 // cluster is the one server of this process.
@@ -43,14 +45,23 @@ func server(t testing.TB) string {
 }
 
 // script makes the cluster, runs it until its standard input ends, and removes it. The folder is $1, the binaries are in $2.
-// Nothing is synced: the server never outlives the test.
+// Meanwhile it does as it is told: stop, as if the machine had failed, or start. Nothing is synced: the server never
+// outlives the test.
 const script = `
 cd "$1" || exit 1
 trap '' INT TERM HUP
-if "$2/initdb" -D data -U admin -A trust -E UTF8 --no-locale --no-sync --no-instructions >log 2>&1; then
-	"$2/postgres" -D data -k "$1" -h '' -F -c full_page_writes=off -c synchronous_commit=off -c wal_level=minimal \
+serve() {
+	"$1/postgres" -D data -k "$PWD" -h '' -F -c full_page_writes=off -c synchronous_commit=off -c wal_level=minimal \
 		-c max_wal_senders=0 -c shared_buffers=32MB -c autovacuum=off -c jit=off -c max_connections=300 >>log 2>&1 </dev/null &
-	cat >/dev/null
+}
+if "$2/initdb" -D data -U admin -A trust -E UTF8 --no-locale --no-sync --no-instructions >log 2>&1; then
+	serve "$2"
+	while read -r word; do
+		case $word in
+		stop) kill -QUIT $!; wait; rm -f data/postmaster.pid; touch stopped ;;
+		start) rm -f stopped; serve "$2" ;;
+		esac
+	done
 	kill -QUIT $!
 	wait
 fi
@@ -58,6 +69,66 @@ touch failed
 cat >/dev/null
 cd / && rm -rf "$1"
 `
+
+// Server is a PostgreSQL server of one test's own, which fails and comes back when the test says so.
+type Server struct {
+	t testing.TB
+	c cluster
+}
+
+// Own starts a server that ends with the test.
+func Own(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{t: t}
+	switch err := s.c.start(); {
+	case errors.Is(err, errNoPostgres):
+		missing(t, err.Error())
+	case err != nil:
+		t.Fatalf("starting PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.c.life.Close(); err != nil {
+			t.Errorf("ending PostgreSQL: %v", err)
+		}
+	})
+	return s
+}
+
+// Source is a fresh database on this server, as [Postgres] gives one on that of all tests.
+func (s *Server) Source() store.Source {
+	s.t.Helper()
+	return fresh(s.t, s.c.socket)
+}
+
+// Stop ends the server at once, as a failure of its machine would: what it has not committed is gone.
+func (s *Server) Stop() {
+	s.t.Helper()
+	s.tell("stop")
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(s.c.socket, "stopped")); err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatal("PostgreSQL does not stop")
+		}
+	}
+}
+
+// Start starts it again. It has recovered when this returns.
+func (s *Server) Start() {
+	s.t.Helper()
+	s.tell("start")
+	if err := waitReady(s.c.socket); err != nil {
+		s.t.Fatalf("starting PostgreSQL again: %v", err)
+	}
+}
+
+func (s *Server) tell(word string) {
+	s.t.Helper()
+	if _, err := s.c.life.WriteString(word + "\n"); err != nil {
+		s.t.Fatalf("telling PostgreSQL to %s: %v", word, err)
+	}
+}
 
 func (c *cluster) start() error {
 	bin, err := binaries()

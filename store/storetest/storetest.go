@@ -54,15 +54,43 @@ var counter atomic.Int64
 // is started by the first call and ends with the process, in whatever way that ends.
 func Postgres(t testing.TB) store.Source {
 	t.Helper()
-	socket := server(t)
+	return fresh(t, server(t))
+}
+
+// fresh makes a database on a server.
+func fresh(t testing.TB, socket string) store.Source {
+	t.Helper()
+	name := fmt.Sprintf("t%d", counter.Add(1))
+	prepare(t, socket, name,
+		"CREATE ROLE run_"+name+" LOGIN", // it inherits, as a login usually does: store has to see to it that it does not
+		"CREATE ROLE own_"+name+" LOGIN CREATEROLE",
+		"CREATE DATABASE "+name+" OWNER own_"+name,
+	)
+	return store.Source{Dir: t.TempDir(), Run: dsn(socket, "run_"+name, name), Owner: dsn(socket, "own_"+name, name)}
+}
+
+// Copy is a copy of the database of a source from [Postgres], with the same logins, which goes with the test. Whoever was
+// connected to the source must have closed it.
+func Copy(t testing.TB, source store.Source) store.Source {
+	t.Helper()
+	config, err := pgx.ParseConfig(source.Owner.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("t%d", counter.Add(1))
+	// What was closed may still be ending.
+	prepare(t, config.Host, name, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '"+config.Database+"'",
+		"CREATE DATABASE "+name+" TEMPLATE "+config.Database+" OWNER "+config.User)
+	run := strings.Replace(config.User, "own_", "run_", 1)
+	return store.Source{Dir: t.TempDir(), Run: dsn(config.Host, run, name), Owner: dsn(config.Host, config.User, name)}
+}
+
+// prepare makes a database by statements, and drops it when the test ends.
+func prepare(t testing.TB, socket, name string, texts ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	name := fmt.Sprintf("t%d", counter.Add(1))
-	for _, text := range []string{
-		"CREATE ROLE run_" + name + " LOGIN", // it inherits, as a login usually does: store has to see to it that it does not
-		"CREATE ROLE own_" + name + " LOGIN CREATEROLE",
-		"CREATE DATABASE " + name + " OWNER own_" + name,
-	} {
+	for _, text := range texts {
 		if err := admin(ctx, socket, text); err != nil {
 			t.Fatalf("preparing a PostgreSQL database: %v", err)
 		}
@@ -74,7 +102,16 @@ func Postgres(t testing.TB) store.Source {
 			t.Errorf("dropping a PostgreSQL database: %v", err)
 		}
 	})
-	return store.Source{Dir: t.TempDir(), Run: dsn(socket, "run_"+name, name), Owner: dsn(socket, "own_"+name, name)}
+}
+
+// Superuser is the DSN of a login that nothing is refused, in the database of a source from [Postgres].
+func Superuser(t testing.TB, source store.Source) secret.Text {
+	t.Helper()
+	config, err := pgx.ParseConfig(source.Owner.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn(config.Host, "admin", config.Database)
 }
 
 // Admin runs a statement as the superuser in the database of a source from Postgres, for what an attacker or an operator

@@ -3,6 +3,8 @@ package storetest_test
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"gatehouse/store"
 	"gatehouse/store/storetest"
 )
@@ -18,6 +20,39 @@ func TestEachCallIsADatabaseOfItsOwn(t *testing.T) {
 	}
 	if err := storetest.Admin(t, b, "SELECT * FROM only_here"); err == nil {
 		t.Error("the table of one is in the other")
+	}
+}
+
+func TestACopyIsApart(t *testing.T) {
+	t.Parallel()
+	a := storetest.Postgres(t)
+	if err := storetest.Owner(t, a, "CREATE SCHEMA s; CREATE TABLE s.one (x int)"); err != nil {
+		t.Fatal(err)
+	}
+	b := storetest.Copy(t, a)
+	if err := storetest.Owner(t, b, "INSERT INTO s.one VALUES (1); CREATE TABLE s.two (x int)"); err != nil {
+		t.Error(err)
+	}
+	if err := storetest.Owner(t, a, "SELECT * FROM s.two"); err == nil {
+		t.Error("what was made in the copy is in the first one")
+	}
+}
+
+// TestAServerThatFails keeps what was committed, and nobody reaches it meanwhile.
+func TestAServerThatFails(t *testing.T) {
+	t.Parallel()
+	server := storetest.Own(t)
+	a := server.Source()
+	if err := storetest.Owner(t, a, "SET synchronous_commit = on; CREATE SCHEMA s; CREATE TABLE s.one (x int)"); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	if _, err := pgx.Connect(t.Context(), a.Run.Reveal()); err == nil {
+		t.Error("a server that was stopped answers")
+	}
+	server.Start()
+	if err := storetest.Owner(t, a, "SELECT * FROM s.one"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"gatehouse/app"
 	"gatehouse/config"
 	"gatehouse/outcome"
+	"gatehouse/store"
+	"gatehouse/store/storetest"
 )
 
 // TestPromise_P7_TheLogOnlyGrows: the database itself refuses to change or drop a row, whoever asks (T19).
@@ -25,14 +27,8 @@ func TestPromise_P7_TheLogOnlyGrows(t *testing.T) {
 		d.Call(ann.Token.Text, "ledger.read", `{"text":"a"}`)
 	}
 	before := w.Rows()
-	db := w.file("audit.db")
-	for _, statement := range []string{
-		`UPDATE log SET outcome = 'ok'`, `UPDATE log SET id = id + 1`, `DELETE FROM log`, `DELETE FROM log WHERE n = 1`,
-		`REPLACE INTO log SELECT * FROM log WHERE n = 1`, `INSERT OR REPLACE INTO log SELECT * FROM log WHERE n = 2`,
-		`INSERT INTO log SELECT * FROM log WHERE n = 1 ON CONFLICT DO UPDATE SET outcome = 'ok'`,
-		`INSERT INTO log SELECT id + 1000000000000, seq, n + 7, person, agent, tool, outcome, body, hash FROM log WHERE n = 1`,
-		`INSERT INTO log SELECT id, seq + 1, n, person, agent, tool, outcome, body, hash FROM log WHERE n = 1`,
-	} {
+	db := w.database("audit")
+	for _, statement := range w.changesOfTheLog() {
 		if _, err := db.ExecContext(t.Context(), statement); err == nil {
 			t.Errorf("the database takes %s", statement)
 		}
@@ -90,7 +86,7 @@ func TestPromise_P7_VerifyFindsIt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := w.copyOf(t)
-			tamper(t, filepath.Join(dir, "audit.db"), tt.change)
+			tamper(t, dir, tt.change)
 			text := ""
 			if tt.head {
 				text = string(kept)
@@ -118,14 +114,16 @@ func TestPromise_P7_VerifyFindsIt(t *testing.T) {
 // verify is what gatehouse audit verify does.
 func verify(t *testing.T, dir, head string) app.LogReport {
 	t.Helper()
-	r, err := app.VerifyLog(context.Background(), config.Default(dir), app.Kept{Head: head}, nil)
+	file := config.Default(dir)
+	file.Store = storeBeside(filepath.Dir(dir))
+	r, err := app.VerifyLog(context.Background(), file, app.Kept{Head: head}, nil)
 	if err != nil {
 		t.Fatalf("verifying %s: %v", dir, err)
 	}
 	return r
 }
 
-// copyOf copies the closed data folder.
+// copyOf copies the closed data folder, and the database that it is for.
 func (w *world) copyOf(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -135,14 +133,25 @@ func (w *world) copyOf(t *testing.T) string {
 	if err := os.Chmod(filepath.Join(dir, "keys", "master.json"), 0o600); err != nil { // copying opens it to everybody
 		t.Fatal(err)
 	}
+	if w.shared() {
+		keepLogins(t, filepath.Dir(dir), storetest.Copy(t, w.source))
+	}
 	return dir
 }
 
 // tamper changes a copy with the triggers out of the way, and puts them back, since without them the log is not even opened.
 // "rehash N" gives row N the hash of its new text.
-func tamper(t *testing.T, path string, changes []string) {
+func tamper(t *testing.T, dir string, changes []string) {
 	t.Helper()
-	db := openFile(t, path)
+	if s := storeBeside(filepath.Dir(dir)); !s.PostgresOwnerDSN.IsZero() {
+		owner, err := s.PostgresOwnerDSN.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tamperWithTables(t, store.Source{Owner: owner}, changes)
+		return
+	}
+	db := openFile(t, filepath.Join(dir, "audit.db"))
 	rows, err := db.QueryContext(t.Context(), `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name`)
 	if err != nil {
 		t.Fatal(err)
@@ -195,11 +204,22 @@ func TestPromise_P7_PayloadsStay(t *testing.T) {
 	if o := w.TryOperate("audit.prune", map[string]int64{"before": 2, "from": 1}); o.Code != outcome.NotAllowed {
 		t.Errorf("the operator: audit.prune is %s", o.Code)
 	}
-	db := w.file("audit.db")
-	for _, s := range []string{
+	db := w.database("audit")
+	changes := []string{
 		`DELETE FROM payload WHERE id = (SELECT min(id) FROM payload)`, `UPDATE payload SET sealed = zeroblob(3)`,
 		`REPLACE INTO payload SELECT id, seq, zeroblob(3) FROM payload`,
-	} {
+	}
+	intent := `INSERT INTO intent SELECT id, seq, '{"job":"x","pruned":{"before":' || before_ms || ',"from":0},"tool":"audit.prune"}', x'00' FROM pruned`
+	if w.shared() {
+		changes = []string{
+			`DELETE FROM payload WHERE id = (SELECT min(id) FROM payload)`, `UPDATE payload SET sealed = ''`, `TRUNCATE payload`,
+			`INSERT INTO payload SELECT id, seq, '' FROM payload ON CONFLICT (id, seq) DO UPDATE SET sealed = ''`,
+		}
+		// Of a replica that lives, or another would make a row of it.
+		intent = `INSERT INTO intent (id, seq, body, sealed, replica)
+			SELECT id, seq, '{"job":"x","pruned":{"before":' || before_ms || ',"from":0},"tool":"audit.prune"}', '', (SELECT max(id) FROM replica) FROM pruned`
+	}
+	for _, s := range changes {
 		if _, err := db.ExecContext(t.Context(), s); err == nil {
 			t.Errorf("the database takes %s", s)
 		}
@@ -207,7 +227,7 @@ func TestPromise_P7_PayloadsStay(t *testing.T) {
 	// Not even with a range and an intent that name them all.
 	for _, s := range []string{
 		`INSERT INTO pruned SELECT max(id) + 864000000, 0, 0, max(id) + 1 FROM log`,
-		`INSERT INTO intent SELECT id, seq, '{"job":"x","pruned":{"before":' || before_ms || ',"from":0},"tool":"audit.prune"}', x'00' FROM pruned`,
+		intent,
 	} {
 		if _, err := db.ExecContext(t.Context(), s); err != nil {
 			t.Fatal(err)
@@ -221,7 +241,7 @@ func TestPromise_P7_PayloadsStay(t *testing.T) {
 	}
 	w.Close()
 	dir := w.copyOf(t)
-	tamper(t, filepath.Join(dir, "audit.db"), []string{`DELETE FROM payload WHERE (id, seq) = (SELECT id, seq FROM log WHERE n = 2)`})
+	tamper(t, dir, []string{`DELETE FROM payload WHERE (id, seq) = (SELECT id, seq FROM log WHERE n = 2)`})
 	if r := verify(t, dir, ""); r.OK || !strings.Contains(r.Fault.Problem, "no row says so") {
 		t.Errorf("a payload is gone in a range that no row names: %v, %s", r.OK, r.Fault)
 	}

@@ -1,7 +1,6 @@
 package promise_test
 
 import (
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,43 +54,23 @@ func TestPromise_P12_TimeIsTheID(t *testing.T) {
 	}
 	all.Wait()
 	w.Close()
-	checkKeys(t, w.Data, began)
+	w.checkKeys(began)
 }
 
 // checkKeys looks at the primary key of every table of every store.
-func checkKeys(t *testing.T, data string, began time.Time) {
+func (w *world) checkKeys(began time.Time) {
+	t := w.t
 	t.Helper()
 	// Tables whose rows are not made but belong to a row of another table, by its key.
 	borrowed := map[string]string{
-		"audit.db token_use":           "one counter for each token, by the token's id",
-		"audit.db day_sum":             "sums by day, person, agent and tool",
-		"audit.db segment_use":         "counters as they stood when a segment began, by the segment's id and the token's",
-		"audit.db gatehouse_migration": "migrations, by their number",
-	}
-	files, err := filepath.Glob(filepath.Join(data, "*.db"))
-	if err != nil {
-		t.Fatal(err)
+		"audit token_use":   "one counter for each token, by the token's id",
+		"audit day_sum":     "sums by day, person, agent and tool",
+		"audit segment_use": "counters as they stood when a segment began, by the segment's id and the token's",
 	}
 	tables, checked := 0, 0
-	for _, file := range files {
-		db := openFile(t, file)
-		rows, err := db.QueryContext(t.Context(), `SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND c.pk = 1 AND m.name NOT LIKE 'sqlite_%'`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys := map[string]string{}
-		for rows.Next() {
-			var table, key string
-			if err := rows.Scan(&table, &key); err != nil {
-				t.Fatal(err)
-			}
-			keys[table] = key
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
-		for table, key := range keys {
-			name := filepath.Base(file) + " " + table
+	for module, db := range w.databases() {
+		for table, key := range w.keys(db, module) {
+			name := module + " " + table
 			if borrowed[name] != "" || table == "gatehouse_migration" {
 				continue
 			}
@@ -101,7 +80,7 @@ func checkKeys(t *testing.T, data string, began time.Time) {
 				continue
 			}
 			var n, outside int
-			err := db.QueryRowContext(t.Context(), `SELECT count(*), count(*) FILTER (WHERE id / 1000 NOT BETWEEN ? AND ?) FROM `+table, began.Unix(), time.Now().Unix()).Scan(&n, &outside)
+			err := db.QueryRowContext(t.Context(), `SELECT count(*), count(*) FILTER (WHERE id / 1000 NOT BETWEEN $1 AND $2) FROM `+table, began.Unix(), time.Now().Unix()).Scan(&n, &outside)
 			if err != nil || outside != 0 {
 				t.Errorf("%s: %d of %d keys are not of the time in which their rows were made (%v)", name, outside, n, err)
 			}

@@ -28,6 +28,7 @@ type saboteur struct {
 	broken   string
 	how      string // error or panic
 	admitted atomic.Int64
+	effects  atomic.Int64           // those of them that do not only read
 	between  atomic.Pointer[func()] // called when a use was left and before it is taken; nil: nothing
 	afforded atomic.Pointer[func()] // called when a budget reached for a call and before it is spent; nil: nothing
 }
@@ -127,6 +128,9 @@ func (b brokenLog) Admit(ctx context.Context, r *gate.Row, chain []gate.Link) (g
 	t, err := b.Log.Admit(ctx, r, chain)
 	if err == nil && !r.Operator {
 		b.s.admitted.Add(1)
+		if r.Effect != gate.Reads {
+			b.s.effects.Add(1)
+		}
 	}
 	return t, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +56,9 @@ func (w *world) start(c gatetest.Config) {
 	c.Log, c.Parts, c.Guards = w.log, w.sabot.parts, []guard.Guard{sentry{w.sabot}}
 	c.Modules = map[string]app.Starter{"ledger": app.Start(w.ledger.start)}
 	w.House = gatetest.Start(w.t, c)
+	if w.shared() {
+		keepLogins(w.t, filepath.Dir(w.Data), w.source) // for whoever looks at what the closed gateway left
+	}
 }
 
 // throughEveryDoor runs a test once for each entry, each time with a gateway of its own.

@@ -31,6 +31,7 @@ func (g *Gate) record(ctx context.Context, p *passage) (o Outcome, err error) {
 	}
 	if !p.ticket.Admitted && refusal(o.Code) && !g.strangers.refused(p) {
 		if changed, err := g.fresh(ctx); changed && err == nil && p.compared() {
+			g.strangers.decidedAgain(p)
 			g.settle(ctx, p, Outcome{})
 			return Outcome{}, ErrStale
 		}

@@ -54,6 +54,15 @@ func (s *strangers) refused(p *passage) bool {
 	return s.take(row, limitOf{window{token: p.caller.token}, refusalsOfEach})
 }
 
+// decidedAgain takes back what refused has just counted into a summary: the call is refused once more, or not at all.
+func (s *strangers) decidedAgain(p *passage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.windows[window{token: p.caller.token}]; m != nil && m.suppressed > 0 {
+		m.suppressed--
+	}
+}
+
 // unauthenticated reports whether a failed authentication gets a row of its own.
 func (s *strangers) unauthenticated(row Row) bool {
 	// The window of all comes first: once it is full no window is made for another address, so that strangers with many

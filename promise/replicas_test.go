@@ -3,15 +3,14 @@ package promise_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"gatehouse/config"
 	"gatehouse/gatetest"
 	"gatehouse/outcome"
+	"gatehouse/store"
 	"gatehouse/store/storetest"
 )
 
@@ -23,17 +22,16 @@ var onReplicas = os.Getenv("GATEHOUSE_TEST_STORE") == "replicas"
 // other one wrote.
 func (w *world) share(c *gatetest.Config) {
 	w.t.Helper()
-	w.source = storetest.Postgres(w.t)
+	w.shareSource(c, storetest.Postgres(w.t))
+}
+
+// shareSource is share with a database that is there.
+func (w *world) shareSource(c *gatetest.Config, source store.Source) {
+	w.t.Helper()
+	w.source = source
 	dir := w.t.TempDir()
-	for name, dsn := range map[string]string{"run": w.source.Run.Reveal(), "owner": w.source.Owner.Reveal()} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(dsn), 0o600); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	c.Store = config.Store{
-		PostgresDSN:      config.Secret{File: filepath.Join(dir, "run")},
-		PostgresOwnerDSN: config.Secret{File: filepath.Join(dir, "owner")},
-	}
+	keepLogins(w.t, dir, source)
+	c.Store = storeBeside(dir)
 	c.Deaf, c.Replicas = true, 2
 }
 

@@ -26,6 +26,7 @@ const (
 type Clock struct {
 	Log *slog.Logger // where steps of the clock are written; nil: slog.Default(); set before use
 
+	now   func() time.Time                          // what this process takes for the time
 	read  func() (wall int64, steady time.Duration) // milliseconds since 1970, and a clock that is never set
 	ahead *atomic.Int64                             // milliseconds by which the database's clock is ahead of ours; nil: ours counts
 
@@ -38,11 +39,13 @@ type Clock struct {
 }
 
 // NewClock starts a clock.
-func NewClock() *Clock {
-	start := time.Now()
-	return &Clock{read: func() (int64, time.Duration) {
-		now := time.Now()
-		return now.UnixMilli(), now.Sub(start)
+func NewClock() *Clock { return newClock(time.Now) }
+
+func newClock(now func() time.Time) *Clock {
+	start := now()
+	return &Clock{now: now, read: func() (int64, time.Duration) {
+		t := now()
+		return t.UnixMilli(), t.Sub(start)
 	}}
 }
 
@@ -81,7 +84,7 @@ func (c *Clock) tryNew() (id int64, wait time.Duration) {
 
 // Now is the time by which ids are made: that of the database where several processes share one, so that they agree.
 func (c *Clock) Now() time.Time {
-	now := time.Now()
+	now := c.now()
 	if c.ahead != nil {
 		now = now.Add(time.Duration(c.ahead.Load()) * time.Millisecond)
 	}

@@ -56,12 +56,12 @@ func openPostgres(ctx context.Context, c Config) (*postgresBackend, error) {
 		WHERE current_setting('synchronous_commit') = 'off'; ` + timeOfServer
 	b := &postgresBackend{}
 	db := stdlib.OpenDB(*run, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		asked := time.Now()
+		asked := c.now()
 		results, err := conn.PgConn().Exec(ctx, enter).ReadAll()
 		if err != nil {
 			return err
 		}
-		return b.setClock(results[len(results)-1], asked, time.Now())
+		return b.setClock(results[len(results)-1], asked, c.now())
 	}))
 	db.SetMaxOpenConns(maxConns)
 	db.SetMaxIdleConns(idleConns)

@@ -46,6 +46,47 @@ func TestIDsOfTwoReplicas(t *testing.T) {
 	})
 }
 
+// TestSkewedReplicas: the clocks of two replicas are 5 s off, one to either side, and both write as fast as they can. They go
+// by the server's clock: every id is taken once and lies in the second in which it was made, and what both call now is
+// the same (T29).
+func TestSkewedReplicas(t *testing.T) {
+	t.Parallel()
+	source := storetest.Postgres(t)
+	var handles []*store.DB
+	for _, by := range []time.Duration{5 * time.Second, -5 * time.Second} {
+		handles = append(handles, open(t, source, func(c *store.Config) { store.Skew(c, by) }))
+	}
+	// What a connection finds out about the server's clock is as good as the time that the question took.
+	const blur = 200 * time.Millisecond
+	each := 200
+	if os.Getenv("GATEHOUSE_SOAK") == "1" {
+		each = 10_000
+	}
+	var wg sync.WaitGroup
+	for w, db := range handles {
+		wg.Go(func() {
+			for i := range each {
+				before := time.Now().Add(-blur).Unix()
+				id, err := db.Insert(t.Context(), insertNote, fmt.Sprint(w, "-", i), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if after := time.Now().Add(blur).Unix(); id/1000 < before || id/1000 > after {
+					t.Errorf("replica %d: id %d was made between %d and %d", w, id, before, after)
+				}
+				if off := db.Clock().Now().Sub(time.Now()).Abs(); off > blur {
+					t.Fatalf("replica %d is %s beside the server's clock", w, off)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := count(t, handles[0], "note"); n != 2*each {
+		t.Errorf("%d rows, want %d", n, 2*each)
+	}
+}
+
 // TestTakenIDsAreStepped restarts a clock within one millisecond, so that all that it gives first are taken.
 func TestTakenIDsAreStepped(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"regexp"
+	"time"
 
 	"gatehouse/outcome"
 	"gatehouse/secret"
@@ -76,6 +77,8 @@ type Config struct {
 	Calls      []string     // functions of its own schema, without arguments, that its role may call; all others it may not; PostgreSQL only
 	Closing    string       // SQL (DDL) that a closed file gets, see [DB.Rotate]; it may be run twice; SQLite only
 	Log        *slog.Logger // for steps of the clock; nil: slog.Default()
+
+	now func() time.Time // nil: time.Now. Tests have machines whose clocks are wrong
 }
 
 // DB is the open database of one module.
@@ -114,6 +117,9 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 			return nil, fmt.Errorf("opening the database %s: %q is not a view of another module", c.Name, view)
 		}
 	}
+	if c.now == nil {
+		c.now = time.Now
+	}
 	db := &DB{name: c.Name, engine: c.Source.engine(), only: c.AppendOnly}
 	var err error
 	if db.engine == Postgres {
@@ -124,7 +130,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", c.Name, err)
 	}
-	clock := NewClock()
+	clock := newClock(c.now)
 	clock.Log = c.Log
 	if p, ok := db.backend.(*postgresBackend); ok {
 		clock.ahead = &p.ahead

@@ -38,10 +38,10 @@ gotests() { tools_ready && "$BIN/gotestsum" --format pkgname --jsonfile "build/t
 suite_unit() { gotests ./...; }
 suite_short() { gotests -short ./...; }
 suite_breakable() { gotests -tags breakable ./demo; }
-# The promises once more, each world two replicas on one PostgreSQL behind a round robin. It takes some two minutes on two
-# cores; kills are few here and many in suite_soak.
+# The promises once more, each world two replicas on one PostgreSQL behind a round robin. Tests wait for leases and for time
+# to go by, so more of them run at once than there are cores. Kills are few here and many in suite_soak.
 suite_replicas() {
-	GATEHOUSE_TEST_STORE=replicas gotests -short -count=1 -timeout 8m ./promise
+	GATEHOUSE_TEST_STORE=replicas gotests -short -count=1 -parallel 4 -timeout 8m ./promise
 }
 # The race detector needs cgo; nothing else here does. It makes a test some ten times slower, so it looks at the rooms in
 # which goroutines share something; the others have no state or run these.
@@ -68,7 +68,7 @@ root_tests() {
 }
 # suite_soak runs the tests that are short in the other suites at their full length: 200 kills on each engine, 2,000 flips.
 suite_soak() {
-	GATEHOUSE_SOAK=1 gotests -timeout 2h -count=1 -v -run 'Crash|Kill|Flipped|ReplicaThatDies|Skewed|Clock|ManyInserts' ./promise ./module/audit ./store
+	GATEHOUSE_SOAK=1 gotests -timeout 2h -count=1 -v -run 'Crash|Kill|Flipped|ReplicaThatDies|GoesAway|Skewed|Clock|ManyInserts' ./promise ./module/audit ./store
 }
 # suite_races repeats what may depend on who comes first: rights and uses that are taken away while calls run.
 suite_races() {

@@ -1,8 +1,10 @@
 package gatetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -154,6 +156,16 @@ func (r *RoundRobin) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if to == nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
+	}
+	// A replica may answer before net/http has looked whether more of the body comes, which by then may be closed: that breaks
+	// the answer off. What is here as a whole cannot.
+	body, err := io.ReadAll(q.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if q.Body = http.NoBody; len(body) > 0 {
+		q.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	to.proxy.ServeHTTP(w, q)
 }

@@ -181,7 +181,7 @@ func TestPromise_P6_AReplicaThatDies(t *testing.T) {
 	}
 	running := []func(){begin(0, 0), begin(1, 0)}
 	db := openSchema(t, source.Owner, "audit", "")
-	dead, killed := 0, 0
+	var dead, killed int
 	for {
 		<-time.After(time.Duration(20_000+rand.IntN(60_000)) * time.Microsecond) // the moment is random, in real time
 		dead = rand.IntN(2)

@@ -75,7 +75,7 @@ func TestSkewedReplicas(t *testing.T) {
 				if after := time.Now().Add(blur).Unix(); id/1000 < before || id/1000 > after {
 					t.Errorf("replica %d: id %d was made between %d and %d", w, id, before, after)
 				}
-				if off := db.Clock().Now().Sub(time.Now()).Abs(); off > blur {
+				if off := time.Until(db.Clock().Now()).Abs(); off > blur {
 					t.Fatalf("replica %d is %s beside the server's clock", w, off)
 				}
 			}

@@ -3,7 +3,6 @@ package promise_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,44 +65,6 @@ func (d *disk) empty() {
 	d.t.Helper()
 	if err := os.Remove(d.filler); err != nil {
 		d.t.Fatal(err)
-	}
-}
-
-// answers are what agents were told, through all entries.
-type answers struct {
-	mu   sync.Mutex
-	rows map[string]string      // id of the row to its outcome
-	none map[outcome.Code]int64 // those without a row of their own
-}
-
-func (a *answers) note(got gatetest.Reply) outcome.Code {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if got.ID != "" {
-		a.rows[got.ID] = got.Code.String()
-	} else {
-		a.none[got.Code]++
-	}
-	return got.Code
-}
-
-// ready is what /readyz answers.
-func (w *world) ready() (status int, body string) {
-	w.t.Helper()
-	res, text := w.Send(http.MethodGet, "/readyz", "", "", nil)
-	return res.StatusCode, text
-}
-
-func (w *world) untilReady(want int) {
-	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
-		status, body := w.ready()
-		if status == want {
-			return
-		}
-		if time.Now().After(end) {
-			w.t.Fatalf("readyz says %d %s, and the process %s", status, body, w.log)
-		}
 	}
 }
 

@@ -83,8 +83,8 @@ func (m *Memory) Learn(s Source, result, said Values) {
 	if m.untrusted.set {
 		m.say(s, said)
 	}
-	if s.Private && !s.Untrusted && !m.all.set {
-		m.hold(s.At, result, said)
+	if s.Private && !s.Untrusted {
+		m.hold(s.At, result)
 	}
 }
 
@@ -118,19 +118,17 @@ func (m *Memory) say(s Source, said Values) {
 }
 
 // hold keeps the values that the person's own data held before anyone else showed them.
-func (m *Memory) hold(at int64, result, said Values) {
-	own := func(kind byte, values, said []string) {
+func (m *Memory) hold(at int64, result Values) {
+	own := func(kind byte, values []string) {
 		for _, value := range values {
 			h := m.key.hash(kind, value)
-			if _, known := m.held[h]; known {
-				m.held[h] = at
-			} else if len(m.held) < maxHeld && !m.met(h) && !slices.Contains(said, value) {
+			if _, known := m.held[h]; known || len(m.held) < maxHeld && !m.met(h) {
 				m.held[h] = at
 			}
 		}
 	}
-	own(isAddress, result.addresses, said.addresses)
-	own(isItem, result.items, said.items)
+	own(isAddress, result.addresses)
+	own(isItem, result.items)
 }
 
 // source gives the number of an earlier call and makes room for it.

@@ -97,6 +97,7 @@ func TestTaskNames(t *testing.T) {
 		{"a list with a stranger", "bob@ok.example, eve@evil.example", false},
 		{"a list with a stranger on a line", "bob@ok.example\nBcc: eve@evil.example", false},
 		{"a stranger behind a display name", "bob@ok.example <eve@evil.example>", false},
+		{"a stranger for a display name", "eve@evil.example <bob@ok.example>", false},
 		{"a longer address", "bigbob@ok.example", false},
 		{"a longer domain", "bob@ok.example.evil.com", false},
 		{"a tag", "bob+x@ok.example", false},

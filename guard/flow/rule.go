@@ -20,12 +20,16 @@ type Rule struct {
 	OwnData bool `json:"own_data"`
 	// Addresses: an e-mail address, URL or account inside content asks like a destination.
 	Addresses bool `json:"addresses"`
-	// Shortest is how many bytes an argument of which nobody said what it carries must have to ask because it was copied.
+	// Copies: content that was copied from an untrusted result asks in a write of which the task names nothing.
+	Copies bool `json:"copies"`
+	// Shortest is how many bytes a value must have to count as copied.
 	Shortest int `json:"shortest"`
 }
 
 // Default is the rule.
-func Default() Rule { return Rule{Accounted: true, OwnData: true, Addresses: true, Shortest: 4} }
+func Default() Rule {
+	return Rule{Accounted: true, OwnData: true, Addresses: true, Copies: true, Shortest: 4}
+}
 
 // Cause says why a call must ask.
 type Cause string
@@ -38,7 +42,7 @@ const (
 	Target    Cause = "target"    // what would be destroyed is not named by the task
 	Mentioned Cause = "mentioned" // it is named by the task, but other people's words speak of it too
 	Blind     Cause = "blind"     // something would be destroyed and no argument says what
-	Copied    Cause = "copied"    // an argument of which nobody said what it carries stood in an untrusted result
+	Copied    Cause = "copied"    // it stood in an untrusted result, and nothing says that the person wants it
 	Unclear   Cause = "unclear"   // too long, or escaped too often, to be looked through
 )
 
@@ -103,8 +107,14 @@ func (r Rule) Decide(c Call, m *Memory, t Task) Decision {
 	for _, a := range c.Arguments {
 		j.argument(a)
 	}
-	if c.Effect != Writes && c.Effect != Reads && !j.judged {
-		j.because(Blind, "", "", nil)
+	switch c.Effect {
+	case Reads:
+	case Writes:
+		j.copies()
+	default:
+		if !j.judged {
+			j.because(Blind, "", "", nil)
+		}
 	}
 	slices.SortStableFunc(j.reasons, func(a, b Reason) int {
 		return cmp.Or(strings.Compare(a.Pointer, b.Pointer), strings.Compare(string(a.Cause), string(b.Cause)), strings.Compare(a.Value, b.Value))
@@ -127,7 +137,9 @@ type judge struct {
 	memory  *Memory
 	task    Task
 	reasons []Reason
-	judged  bool // some value was looked at
+	judged  bool   // some value was looked at
+	named   bool   // the task names a destination
+	content []leaf // what is sent or stored
 }
 
 func (j *judge) because(c Cause, pointer, value string, from *Source) {
@@ -177,7 +189,7 @@ func (j *judge) each(v canon.Value, pointer string, look func(leaf)) {
 		for name, member := range v.Members {
 			below := pointer + "/" + canon.PointerToken(name)
 			if j.effect != Reads {
-				j.contents(leaf{text: name, pointer: below})
+				j.enclosed(leaf{text: name, pointer: below})
 			}
 			j.each(member, below, look)
 		}
@@ -198,6 +210,7 @@ func (j *judge) each(v canon.Value, pointer string, look func(leaf)) {
 func (j *judge) destination(l leaf) {
 	j.judged = true
 	if j.known(l.text) {
+		j.named = j.named || j.task.Names(l.text)
 		return
 	}
 	from, stood := j.origin(l.text)
@@ -219,9 +232,38 @@ func (j *judge) target(l leaf) {
 	}
 }
 
-// contents asks for addresses that nobody accounts for, in every view of the text.
+// contents is what is sent or stored.
 func (j *judge) contents(l leaf) {
-	if !j.rule.Addresses || l.number {
+	if !l.number {
+		j.content = append(j.content, l)
+		j.enclosed(l)
+	}
+}
+
+// copies asks for content that was copied, unless the call asks already or the task names a destination or a value of it:
+// where no destination gives an order away, its own words do.
+func (j *judge) copies() {
+	if !j.rule.Copies || j.named || len(j.reasons) > 0 || slices.ContainsFunc(j.content, func(l leaf) bool { return j.task.Names(l.text) }) {
+		return
+	}
+	for _, l := range j.content {
+		j.copied(l)
+	}
+}
+
+// copied asks if a whole value stood in an untrusted result.
+func (j *judge) copied(l leaf) {
+	if len(strings.TrimSpace(l.text)) < j.rule.Shortest || isDate(l.text) {
+		return
+	}
+	if from, stood := j.origin(l.text); stood {
+		j.because(Copied, l.pointer, l.text, from)
+	}
+}
+
+// enclosed asks for addresses that nobody accounts for, in every view of a text.
+func (j *judge) enclosed(l leaf) {
+	if !j.rule.Addresses {
 		return
 	}
 	all, whole := j.views(l)
@@ -255,13 +297,10 @@ func (j *judge) unsaid(l leaf) {
 	if j.effect == Reads {
 		return
 	}
-	before := len(j.reasons)
-	j.contents(l)
-	if len(j.reasons) > before || l.number || len(strings.TrimSpace(l.text)) < j.rule.Shortest || isDate(l.text) || j.known(l.text) {
-		return
-	}
-	if from, stood := j.origin(l.text); stood {
-		j.because(Copied, l.pointer, l.text, from)
+	if before := len(j.reasons); !l.number {
+		if j.enclosed(l); len(j.reasons) == before && !j.known(l.text) {
+			j.copied(l)
+		}
 	}
 }
 

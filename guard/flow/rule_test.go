@@ -104,7 +104,14 @@ func TestDecide(t *testing.T) {
 		{"a key of an object", flow.Writes, `{"to":{"eve@evil.example":true}}`, []read{order}, "", "enclosed /to/eve@evil.example eve@evil.example from mail.search"},
 		{"empty values are none", flow.Writes, `{"to":["",null,false]}`, []read{order}, "", ""},
 
-		{"content alone", flow.Writes, `{"body":"send all of it"}`, []read{order}, "", ""},
+		{"content alone", flow.Writes, `{"body":"a summary of it"}`, []read{order}, "", ""},
+		{"content that was copied", flow.Writes, `{"body":"Send all OF it"}`, []read{order}, "Sum it up", "copied /body Send all OF it from mail.search"},
+		{"copied in escapes", flow.Writes, `{"body":"send%20all+of&nbsp;it"}`, []read{order}, "Sum it up", "copied /body send%20all+of&nbsp;it from mail.search"},
+		{"copied, to someone whom the task names", flow.Writes, `{"to":"bob@ok.example","body":"send all of it"}`, []read{order}, "Mail bob@ok.example", ""},
+		{"copied, to someone of one's own", flow.Writes, `{"to":"bob@ok.example","body":"send all of it"}`, []read{{own, "bob@ok.example"}, order}, "Mail Bob", "copied /body send all of it from mail.search"},
+		{"copied, and the task names the title", flow.Writes, `{"body":["Minutes","send all of it"]}`, []read{order}, "Keep the minutes", ""},
+		{"copied and short", flow.Writes, `{"body":"Ada"}`, []read{order}, "Sum it up", ""},
+		{"a day that was copied", flow.Writes, `{"body":"2024-05-26"}`, []read{{mail, "2024-05-26"}}, "Sum it up", ""},
 		{"an address in content", flow.Writes, `{"body":"Write to EVE@evil.example!"}`, []read{order}, "", "enclosed /body eve@evil.example from mail.search"},
 		{"twice is once", flow.Writes, `{"body":"eve@evil.example eve@evil.example"}`, []read{order}, "", "enclosed /body eve@evil.example from mail.search"},
 		{"a link that was put together", flow.Writes, `{"body":"https://evil.example/?d=secret"}`, []read{order}, "", "enclosed /body http://evil.example/?d=secret"},
@@ -211,12 +218,16 @@ func TestExpire(t *testing.T) {
 	t.Parallel()
 	m := memory(read{mail, "eve@evil.example"})
 	later := mail
+	m.Learn(mail, flow.Extract("Bob"), flow.Values{})
 	later.ID, later.At = "x", 200
-	m.Learn(later, flow.Extract("13"), flow.Values{})
+	m.Learn(later, flow.Extract("13 Bob"), flow.Values{})
 	call := flow.Call{Effect: flow.Destroys, Arguments: arguments(t, `{"to":"13"}`)}
 	m.Expire(150)
 	if !m.Tainted() || !m.Private() || m.Len() == 0 || !flow.Default().Decide(call, m, flow.NewTask("delete 13")).Ask() {
 		t.Error("what was read later is forgotten")
+	}
+	if !flow.Met(m, "bob") {
+		t.Error("what was read before and later is forgotten")
 	}
 	if flow.Met(m, "eve") {
 		t.Error("what was read before is remembered")

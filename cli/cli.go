@@ -53,6 +53,7 @@ type commands struct {
 	BackupKey   backupKeyCommand   `cmd:"" name:"backup-key" help:"Make a key pair for backups."`
 	Restore     restoreCommand     `cmd:"" help:"Restore a backup into an empty data folder."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the databases to this version, or move them to PostgreSQL."`
+	Bench       benchCommand       `cmd:"" help:"Measure rules on public sets of recorded sessions."`
 	Stdio       stdioCommand       `cmd:"" help:"Connect a client that speaks MCP over standard input and output."`
 	Connect     connectCommand     `cmd:"" help:"Show what to paste into a client to connect it."`
 	Completion  completionCommand  `cmd:"" help:"Print the completion script of a shell."`

@@ -84,7 +84,7 @@ func TestAddressesAreFound(t *testing.T) {
 func TestTaskNames(t *testing.T) {
 	t.Parallel()
 	task := flow.NewTask(`Please send Alice's notes to bob@ok.example and "New York, NY 10001" (see https://ok.example/a and www.ok.com),
- refund GB29 NWBK 6016 1331 9268 19, post in #general, keep 'hawaii-packing-list.docx', thanks. Also to CARL@OK.example.`)
+ refund GB29 NWBK 6016 1331 9268 19, post in #general, keep 'hawaii-packing-list.docx', thanks. Also to CARL@OK.example. It is in /srv/report.txt, **bold**.`)
 	for _, tt := range []struct {
 		name, value string
 		want        bool
@@ -138,6 +138,11 @@ func TestTaskNames(t *testing.T) {
 		{"words side by side", "New York, NY 10001", true},
 		{"not side by side", "New 10001", false},
 		{"half a word", "gen", false},
+		{"a path", "/srv/report.txt", true},
+		{"another path", "srv/report.txt", false},
+		{"a path that climbs", "../general", false},
+		{"a flag", "-general", false},
+		{"a word in Markdown", "bold", true},
 		{"a Kelvin sign", "\u212aeep", false},
 		{"nothing", "", false},
 		{"only signs", "#@!", false},

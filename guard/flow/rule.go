@@ -22,7 +22,7 @@ type Rule struct {
 	Addresses bool `json:"addresses"`
 	// Copies: content that was copied from an untrusted result asks in a write of which the task names nothing.
 	Copies bool `json:"copies"`
-	// Shortest is how many bytes a value must have to count as copied.
+	// Shortest is how many bytes content must have to count as copied, or as named by the task.
 	Shortest int `json:"shortest"`
 }
 
@@ -243,7 +243,7 @@ func (j *judge) contents(l leaf) {
 // copies asks for content that was copied, unless the call asks already or the task names a destination or a value of it:
 // where no destination gives an order away, its own words do.
 func (j *judge) copies() {
-	if !j.rule.Copies || j.named || len(j.reasons) > 0 || slices.ContainsFunc(j.content, func(l leaf) bool { return j.task.Names(l.text) }) {
+	if !j.rule.Copies || j.named || len(j.reasons) > 0 || slices.ContainsFunc(j.content, func(l leaf) bool { return j.says(l) && j.task.Names(l.text) }) {
 		return
 	}
 	for _, l := range j.content {
@@ -251,9 +251,14 @@ func (j *judge) copies() {
 	}
 }
 
+// says reports whether a value says something: a short one or a day stands in many texts by chance.
+func (j *judge) says(l leaf) bool {
+	return len(strings.TrimSpace(l.text)) >= j.rule.Shortest && !isDate(l.text)
+}
+
 // copied asks if a whole value stood in an untrusted result.
 func (j *judge) copied(l leaf) {
-	if len(strings.TrimSpace(l.text)) < j.rule.Shortest || isDate(l.text) {
+	if !j.says(l) {
 		return
 	}
 	if from, stood := j.origin(l.text); stood {

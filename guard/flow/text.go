@@ -184,7 +184,8 @@ func parts(text string) iter.Seq[string] {
 func phrase(text string) string {
 	var b strings.Builder
 	for word := range strings.FieldsFuncSeq(text, endsWord) {
-		if word = strings.Trim(word, ".-_:/#@!?*=&+~"); word != "" {
+		// At the end are the signs of a sentence; at the beginning only those that mark a name, for ../x is not x.
+		if word = strings.TrimRight(strings.TrimLeft(word, "@#*"), ".-_:/#@!?*=&+~"); word != "" {
 			b.WriteByte(' ')
 			b.WriteString(lower(word))
 		}

@@ -36,6 +36,7 @@ var rooms = map[string]string{
 	"gate":              "outcome canon secret guard policy",
 	"module":            "store egress secret sandbox",
 	"module/*":          "gate module store egress outcome canon secret",
+	"module/policy":     "gate module store egress outcome canon secret policy",
 	"module/upstream":   "gate module store egress outcome canon secret wire sandbox",
 	"entry/*":           "gate outcome secret canon wire httpfront",
 	"telemetry":         "gate outcome",

@@ -46,6 +46,7 @@ import (
 	"gatehouse/module/calls"
 	"gatehouse/module/house"
 	"gatehouse/module/people"
+	"gatehouse/module/policy"
 	"gatehouse/module/tokens"
 	"gatehouse/module/vault"
 	"gatehouse/outcome"
@@ -87,6 +88,7 @@ type App struct {
 	operator secret.Text // the content of operator.key
 	people   *people.People
 	tokens   *tokens.Module
+	policy   *policy.Module
 	shared   bool         // other replicas may write the stores too
 	cert     *certificate // nil without TLS
 	figures  *telemetry.Telemetry
@@ -188,7 +190,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		Limits: gate.Limits{CallsPerMinute: c.File.Limits.CallsPerMinute, InFlight: c.File.Limits.InFlight},
 	})
 	if err != nil {
-		return nil, err
+		return nil, a.placed(err)
 	}
 	a.onClose(a.Gate.Close)
 	if a.shared && !c.Deaf && !c.Offline {
@@ -252,6 +254,9 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	if err != nil {
 		return nil, parts, err
 	}
+	if err := a.rules(ctx, kit("policy")); err != nil {
+		return nil, parts, err
+	}
 	home, err := house.New(ctx, kit("house"), house.Config{
 		Version: a.version, Storage: a.storage(), Ready: a.Ready, Running: a.calls, Metrics: a.figures.Text, CertEnd: a.certEnd(), Examine: a.examine,
 		Backup: a.backup, Revoke: a.tokens.RevokeAll, Folder: a.file.Backup.Folder, Recipients: a.file.Backup.Recipients,
@@ -259,8 +264,11 @@ func (a *App) builtIn(ctx context.Context, kit func(string) module.Kit) (all []g
 	if err != nil {
 		return nil, parts, err
 	}
-	all = append(a.people.Modules(), a.tokens, a.Log, v, kept, home)
-	return all, gate.Parts{Permissions: a.people, Tokens: a.tokens, Log: a.Log, Vault: v, Results: kept}, nil
+	all = append(a.people.Modules(), a.tokens, a.policy, a.Log, v, kept, home)
+	return all, gate.Parts{
+		Permissions: a.people, Tokens: a.tokens, Log: a.Log, Vault: v, Results: kept,
+		Policy: a.policy,
+	}, nil
 }
 
 // counts is what the log knows of tokens.

@@ -11,14 +11,15 @@ import (
 // refreshEvery is how often a replica looks by itself whether others have written, should it not hear of it.
 const refreshEvery = 5 * time.Second
 
-// channel is what the triggers of people and tokens notify.
+// channel is what the triggers of people, tokens and policy notify.
 const channel = "gatehouse"
 
-// refresh reads what other replicas have written of people and tokens, if they have.
+// refresh reads what other replicas have written of people, tokens and rules, if they have.
 func (a *App) refresh(ctx context.Context) (changed bool, err error) {
 	people, err := a.people.Refresh(ctx)
 	tokens, other := a.tokens.Refresh(ctx)
-	return people || tokens, errors.Join(err, other)
+	_, third := a.policy.Refresh(ctx) // no list of tools and no stream depends on them
+	return people || tokens, errors.Join(err, other, third)
 }
 
 // follow refreshes as soon as another replica has written, so that streams end and snapshots are seldom stale. Nothing

@@ -4,6 +4,7 @@ import (
 	"gatehouse/module/audit"
 	"gatehouse/module/calls"
 	"gatehouse/module/people"
+	"gatehouse/module/policy"
 	"gatehouse/module/tokens"
 	"gatehouse/module/upstream"
 	"gatehouse/module/vault"
@@ -19,6 +20,7 @@ func schemas() []store.Schema {
 		tokens.Schema(),
 		audit.Schema(), // after those whose versions it reads
 		calls.Schema(),
+		policy.Schema(),
 		upstream.Schema(),
 	}
 }

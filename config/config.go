@@ -48,6 +48,8 @@ type File struct {
 	// OTLP says where spans of calls are sent.
 	OTLP   OTLP   `yaml:"otlp"`
 	Backup Backup `yaml:"backup"`
+	// Policy are the rules on calls, in their order.
+	Policy []Rule `yaml:"policy"`
 	// Modules are the sections of the modules, by name. See [File.KnowModules].
 	Modules map[string]Section `yaml:"modules"`
 

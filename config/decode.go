@@ -43,6 +43,7 @@ var (
 	sectionType  = reflect.TypeFor[Section]()
 	secretType   = reflect.TypeFor[Secret]()
 	refType      = reflect.TypeFor[secret.Ref]()
+	ruleType     = reflect.TypeFor[Rule]()
 	durationType = reflect.TypeFor[time.Duration]()
 	prefixType   = reflect.TypeFor[netip.Prefix]()
 )
@@ -56,6 +57,8 @@ func (f field) value(v reflect.Value, n ast.Node) error {
 		return nil
 	}
 	switch v.Type() {
+	case ruleType:
+		v.Addr().Interface().(*Rule).at = Section{source: f.source, node: n, at: position(n)} // it remembers where it stands
 	case secretType, refType:
 		ref, err := f.secret(n)
 		if v.Type() == secretType {

@@ -11,6 +11,7 @@ import (
 	"gatehouse/canon"
 	"gatehouse/guard"
 	"gatehouse/outcome"
+	"gatehouse/policy"
 )
 
 // Request is what a caller wants done.
@@ -41,6 +42,8 @@ type passage struct {
 	decoded  any    // step 2: args as the handler takes them
 	leave    func() // step 3: gives the place in flight back
 	findings []guard.Finding
+	verdict  policy.Verdict // step 5: what the rules say; its Asks are the terms of whoever decides
+	tracing  bool           // step 5: nothing will run, and each rule is to say what it says
 	decision Decision
 	ticket   Ticket     // step 6
 	claimed  *ResultKey // step 6: to be kept or dropped

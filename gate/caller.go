@@ -79,6 +79,7 @@ type Rights struct {
 	Person        PersonID
 	Active        bool // false: disabled, nothing is allowed
 	Administrator bool
+	Email         string              // in lower case
 	Version       int64               // of the whole map
 	Grants        map[KeyNumber]Grant // never changed once handed out
 }

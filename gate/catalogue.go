@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gatehouse/guard"
+	"gatehouse/policy"
 )
 
 // Module is one downstream system or one built-in area. Tools is called at start, and again when a [Changing] module says
@@ -59,6 +60,7 @@ type listed struct {
 	offer    Offer
 	before   []inspection
 	after    []guard.Guard
+	ruled    policy.Tool // as rules know it
 }
 
 // newCatalogue lists the tools of all modules. Two modules or tools with one name, or a key that two modules use, are refused.
@@ -74,8 +76,9 @@ func newCatalogue(modules []Module, guards []guard.Guard) (*catalogue, error) {
 			return nil, fmt.Errorf("module %q is there twice", name)
 		}
 		seen[name] = true
+		_, comes := m.(Changing)
 		for _, t := range m.Tools() {
-			if err := c.add(name, t, guards); err != nil {
+			if err := c.add(name, t, guards, comes); err != nil {
 				return nil, err
 			}
 		}
@@ -84,7 +87,7 @@ func newCatalogue(modules []Module, guards []guard.Guard) (*catalogue, error) {
 	return c, c.export()
 }
 
-func (c *catalogue) add(module string, t Tool, guards []guard.Guard) error {
+func (c *catalogue) add(module string, t Tool, guards []guard.Guard, comes bool) error {
 	l := &listed{Tool: t, name: ToolName(module + "." + t.name), module: module, number: t.key.number()}
 	if t.run == nil || l.number == 0 {
 		return fmt.Errorf("module %s offers a tool that was not made by AccessControlled", module)
@@ -96,6 +99,9 @@ func (c *catalogue) add(module string, t Tool, guards []guard.Guard) error {
 		return fmt.Errorf("tools %s and %s have one permission key", other.name, l.name)
 	}
 	l.before, l.after = inspections(t, guards)
+	l.ruled = policy.Tool{
+		Name: string(l.name), Module: module, Effect: t.spec.Effect.String(), Definition: t.definition, Input: t.input.raw, Comes: comes,
+	}
 	c.tools = append(c.tools, l)
 	c.byName[string(l.name)] = l
 	c.byNumber[l.number] = l

@@ -15,12 +15,11 @@ type ruling struct {
 }
 
 // decide is step 5: the most restrictive of all rulings wins. Nothing turns ask into allow but a person's decision.
-func (g *Gate) decide(_ context.Context, p *passage) error {
-	final := ruling{decision: p.grant.Decision, rule: p.rule}
-	for _, r := range []ruling{guardsRuling(p.findings)} {
-		if r.decision < final.decision {
-			final = r
-		}
+func (g *Gate) decide(ctx context.Context, p *passage) error {
+	final, err := g.rulings(ctx, p)
+	if err != nil {
+		p.rule = "policy"
+		return err
 	}
 	p.decision, p.rule = final.decision, final.rule
 	switch final.decision {
@@ -45,4 +44,19 @@ func guardsRuling(found []guard.Finding) ruling {
 		}
 	}
 	return ruling{decision: Allow}
+}
+
+// rulings asks everybody who has a voice, and changes nothing. The first of the most restrictive is named.
+func (g *Gate) rulings(ctx context.Context, p *passage) (ruling, error) {
+	final := ruling{decision: p.grant.Decision, rule: p.rule}
+	rules, err := g.rulesRuling(ctx, p)
+	if err != nil {
+		return ruling{}, err
+	}
+	for _, r := range []ruling{rules, guardsRuling(p.findings)} {
+		if r.decision < final.decision {
+			final = r
+		}
+	}
+	return final, nil
 }

@@ -84,6 +84,9 @@ func New(c Config) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the tools: %w", err)
 	}
+	if err := g.fit(cat); err != nil {
+		return nil, fmt.Errorf("checking the rules: %w", err)
+	}
 	g.catalogue.Store(cat)
 	g.running.Go(g.watch)
 	for _, m := range g.modules {
@@ -116,6 +119,9 @@ func (g *Gate) relist() error {
 	cat, err := newCatalogue(g.modules, g.guards)
 	if err != nil {
 		return err
+	}
+	if err := g.fit(cat); err != nil { // before anybody can call what is new
+		return fmt.Errorf("checking the rules: %w", err)
 	}
 	g.catalogue.Store(cat)
 	return nil

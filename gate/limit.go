@@ -89,6 +89,33 @@ func (l *limiter) enter(chain []Link) (leave func(), err error) {
 	return l.leave(root), nil
 }
 
+// would says why enter would refuse, and takes nothing.
+func (l *limiter) would(chain []Link) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.all >= l.limits.InFlightAll {
+		return limited(time.Second, "too many calls are under way; try again in a moment")
+	}
+	if len(chain) == 0 {
+		return nil
+	}
+	root := l.owners[chain[len(chain)-1].Token]
+	if root != nil && root.inFlight >= l.limits.InFlight {
+		return limited(time.Second, "too many calls of this token are under way; wait for one to end")
+	}
+	for _, link := range chain {
+		own := l.owners[-link.Token]
+		if link.Rate > 0 && own != nil && own.perMin == link.Rate && own.rate.TokensAt(now) < 1 {
+			return limited(time.Minute/time.Duration(link.Rate), "the token's rate is used up; wait a moment")
+		}
+	}
+	if root != nil && root.rate.TokensAt(now) < 1 {
+		return limited(time.Minute/time.Duration(l.limits.CallsPerMinute), "the calls of this minute are used up; wait a moment")
+	}
+	return nil
+}
+
 func (l *limiter) leave(s *share) func() {
 	return func() {
 		l.mu.Lock()
@@ -146,6 +173,11 @@ func (g *Gate) limit(ctx context.Context, p *passage) (err error) {
 	if ownAffairs[p.tool.name] || !on(checkUses) {
 		return nil
 	}
+	return g.left(ctx, p, chain)
+}
+
+// left asks the log whether uses and budgets reach for one more call.
+func (g *Gate) left(ctx context.Context, p *passage, chain []Link) error {
 	if len(chain) > 0 {
 		if err := g.parts.Log.Left(ctx, chain); err != nil {
 			p.rule = "uses"

@@ -8,6 +8,7 @@ import (
 	"gatehouse/canon"
 	"gatehouse/guard"
 	"gatehouse/outcome"
+	"gatehouse/policy"
 	"gatehouse/secret"
 )
 
@@ -19,6 +20,7 @@ type Parts struct {
 	Log         Log
 	Vault       Vault
 	Results     Results
+	Policy      Policy
 }
 
 // Permissions tells what persons may do now.
@@ -33,6 +35,15 @@ type Tokens interface {
 	Find(context.Context, secret.Text, netip.Addr) (*Bearer, error)
 	// Current gives a token that was found before, as it stands now: outcome.Unauthenticated when it is no longer good.
 	Current(context.Context, TokenID, netip.Addr) (*Bearer, error)
+}
+
+// Policy holds the rules on calls, which come on top of grants and guards.
+type Policy interface {
+	// Fit checks the rules against the tools that there are from now on. An error stops the start. Afterwards a rule that
+	// does not fit a tool refuses that tool's calls.
+	Fit([]policy.Tool) error
+	// Judge says what the rules make of a call of a tool, as they stand now.
+	Judge(context.Context, *policy.Tool, *policy.Call) (policy.Verdict, error)
 }
 
 // Log is the audit log. It is the one place where rows are written and where uses are counted.
@@ -120,7 +131,8 @@ type Row struct {
 	Chain        []Link // of the token, as it was when the call was decided; compared and not kept
 	Compare      bool   // the versions of map and chain must be those of the tables when the row is written, else ErrStale
 	Decision     Decision
-	Rule         string // what made the decision: grant, scope, operator, own, schema, guard:NAME, …
+	Rule         string // what made the decision: grant, scope, operator, own, schema, guard:NAME, policy:NAME, …
+	Shadow       string // what rules on trial would have done, as "3 refuse, external-mail ask"
 	Outcome      outcome.Code
 	Count        int64 // how many calls the row stands for: 1, or more in a summary of refusals
 	Price        Money

@@ -19,6 +19,7 @@ var operatorMay = map[ToolName]bool{
 	"people.add": true, "people.list": true, "people.disable": true, "people.enable": true,
 	"permissions.get": true, "permissions.set": true, "permissions.tools": true,
 	"tokens.issue": true, "tokens.list": true, "tokens.revoke": true,
+	"policy.list": true, "policy.set": true, "policy.remove": true, "policy.explain": true,
 	"audit.search": true, "audit.get": true, "audit.verify": true, "audit.sums": true, "audit.export": true,
 	"servers.list": true, "servers.review": true, "servers.accept": true,
 	"vault.status": true,

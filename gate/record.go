@@ -159,7 +159,7 @@ func (p *passage) row(code outcome.Code) *Row {
 	r := &Row{
 		Began: p.began, Person: c.person, Agent: c.agent, Token: c.token, Entry: c.origin.Entry,
 		Session: cut(c.origin.Session, 100), Job: c.job, Operator: c.operator, Peer: c.origin.Peer,
-		Decision: p.decision, Rule: p.rule, Outcome: code, Count: 1,
+		Decision: p.decision, Rule: p.rule, Shadow: p.verdict.Shadow, Outcome: code, Count: 1,
 		Payload: Payload{Arguments: p.args, Task: cut(c.origin.Task, 4000)},
 	}
 	if c.origin.Address.IsValid() {

@@ -42,10 +42,10 @@ func (s *Set) Rules() []Rule { return s.rules }
 
 // Misfit is a rule that is about a tool and does not fit its schema.
 type Misfit struct {
-	Rule string
-	Tool string
-	Err  *ConditionError
-	Trys bool // the rule is a shadow: nothing is refused because of it
+	Rule    string
+	Tool    string
+	Err     *ConditionError
+	OnTrial bool // the rule is a shadow: nothing is refused because of it
 }
 
 // Error names the tool, the place and the problem.
@@ -172,11 +172,11 @@ type Verdict struct {
 
 // Said is what one rule said of a call.
 type Said struct {
-	Rule    string
-	Then    Decision // what it makes of the call; Allow where its condition is false
-	Applies bool     // its condition is true
-	Shadow  bool
-	Problem string // its condition could not be worked out, or does not fit the tool, and why. It may hold an argument
+	Rule    string   `json:"rule"`
+	Then    Decision `json:"then"` // what it makes of the call; Allow where its condition is false
+	Applies bool     `json:"applies"`
+	Shadow  bool     `json:"shadow,omitzero"`
+	Problem string   `json:"problem,omitzero"` // its condition could not be worked out, or does not fit the tool, and why. It may hold an argument
 }
 
 // What callers are told. It says what to do, and nothing of a rule's condition.

@@ -12,13 +12,14 @@ import (
 	"gatehouse/canon"
 	"gatehouse/gate"
 	"gatehouse/guard"
+	"gatehouse/policy"
 	"gatehouse/secret"
 )
 
 // sabotaged lists all that can be broken: what the gate asks, one question after the other, and a guard on either side.
 var sabotaged = []string{
 	"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.affords", "log.admit", "log.record",
-	"results.claim", "results.keep", "results.drop", "vault.credential", "guard.before", "guard.after",
+	"policy.judge", "results.claim", "results.keep", "results.drop", "vault.credential", "guard.before", "guard.after",
 }
 
 // saboteur stands between the gate and its parts, and breaks one of them when told. It also counts what the log let through:
@@ -60,7 +61,20 @@ func (s *saboteur) parts(p gate.Parts) gate.Parts {
 	return gate.Parts{
 		Permissions: brokenPermissions{p.Permissions, s}, Tokens: brokenTokens{p.Tokens, s}, Log: brokenLog{p.Log, s},
 		Vault: brokenVault{p.Vault, s}, Results: brokenResults{p.Results, s},
+		Policy: brokenPolicy{p.Policy, s},
 	}
+}
+
+type brokenPolicy struct {
+	gate.Policy
+	s *saboteur
+}
+
+func (b brokenPolicy) Judge(ctx context.Context, t *policy.Tool, c *policy.Call) (policy.Verdict, error) {
+	if err := b.s.at("policy.judge"); err != nil {
+		return policy.Verdict{}, err
+	}
+	return b.Policy.Judge(ctx, t, c)
 }
 
 type brokenPermissions struct {

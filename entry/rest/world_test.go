@@ -18,6 +18,7 @@ import (
 	"gatehouse/canon"
 	"gatehouse/entry/rest"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 	"gatehouse/guard"
 	"gatehouse/httpfront"
 	"gatehouse/outcome"
@@ -58,7 +59,7 @@ func newWorld(t *testing.T, config rest.Config) *world {
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
 	g, err := gate.New(gate.Config{
 		Modules: w.modules(),
-		Parts:   gate.Parts{Permissions: permissions{w}, Tokens: tokens{w}, Log: rows{w}, Vault: noVault{}, Results: &results{kept: map[gate.ResultKey]kept{}}},
+		Parts:   gate.Parts{Permissions: permissions{w}, Tokens: tokens{w}, Log: rows{w}, Vault: noVault{}, Results: &results{kept: map[gate.ResultKey]kept{}}, Policy: gatetest.NoRules{}},
 		Guards:  []guard.Guard{addresses{}},
 		Log:     logger,
 	})

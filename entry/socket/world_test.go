@@ -21,6 +21,7 @@ import (
 	"gatehouse/canon"
 	"gatehouse/entry/socket"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 	"gatehouse/outcome"
 	"gatehouse/secret"
 )
@@ -70,7 +71,7 @@ func newWorld(t *testing.T, data string) *world {
 	logger := slog.New(slog.NewTextHandler(w.log, nil))
 	g, err := gate.New(gate.Config{
 		Modules: []gate.Module{house{w}}, OperatorKey: w.key, Log: logger,
-		Parts: gate.Parts{Permissions: nobody{}, Tokens: noTokens{}, Log: rows{w}, Vault: noVault{}, Results: noResults{}},
+		Parts: gate.Parts{Permissions: nobody{}, Tokens: noTokens{}, Log: rows{w}, Vault: noVault{}, Results: noResults{}, Policy: gatetest.NoRules{}},
 	})
 	if err != nil {
 		t.Fatal(err)

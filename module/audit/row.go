@@ -46,6 +46,7 @@ type Row struct {
 	Pruned       Range          `json:"pruned,omitzero"`
 	Rule         string         `json:"rule,omitzero"`
 	Session      string         `json:"session,omitzero"`
+	Shadow       string         `json:"shadow,omitzero"`
 	Token        gate.TokenID   `json:"token,omitzero"`
 	TokenVersion int64          `json:"token_version,omitzero"`
 	Took         int64          `json:"took_us,omitzero"`
@@ -68,7 +69,7 @@ func newRow(r *gate.Row) Row {
 		Definition: clean(r.Definition), Effect: effect, Entry: clean(r.Entry), Format: format,
 		GrantVersion: r.GrantVersion, Job: clean(r.Job), MapVersion: r.MapVersion, Operator: r.Operator,
 		Outcome: r.Outcome.String(), Peer: gate.Peer{UID: r.Peer.UID, PID: r.Peer.PID, Program: clean(r.Peer.Program)},
-		Person: r.Person, Price: r.Price, Pruned: rangeOf(r), Rule: clean(r.Rule), Session: clean(r.Session), Token: r.Token,
+		Person: r.Person, Price: r.Price, Pruned: rangeOf(r), Rule: clean(r.Rule), Session: clean(r.Session), Shadow: clean(r.Shadow), Token: r.Token,
 		TokenVersion: r.TokenVersion, Tool: clean(string(r.Tool)), Took: r.Took.Microseconds(),
 	}
 }
@@ -125,6 +126,7 @@ func newDraft(r Row, sealed []byte) *draft {
 	b.span("pruned", r.Pruned)
 	b.text("rule", r.Rule)
 	b.text("session", r.Session)
+	b.text("shadow", r.Shadow)
 	b.number("token", int64(r.Token))
 	b.number("token_version", r.TokenVersion)
 	b.number("took_us", r.Took)

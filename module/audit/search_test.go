@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 	"gatehouse/module/audit"
 	"gatehouse/outcome"
 	"gatehouse/secret"
@@ -37,7 +38,7 @@ func newDoor(t *testing.T, source store.Source) *door {
 	var err error
 	d.gate, err = gate.New(gate.Config{
 		Modules: []gate.Module{d.log, notes{}}, OperatorKey: secret.New("the operator's"), Log: slog.New(slog.DiscardHandler),
-		Parts: gate.Parts{Permissions: d, Tokens: d, Log: d.log, Vault: nowhere{d.log.sealer}, Results: nowhere{}},
+		Parts: gate.Parts{Permissions: d, Tokens: d, Log: d.log, Vault: nowhere{d.log.sealer}, Results: nowhere{}, Policy: gatetest.NoRules{}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 	"gatehouse/module/calls"
 	"gatehouse/outcome"
 	"gatehouse/secret"
@@ -129,7 +130,7 @@ func newHouse(t *testing.T, source store.Source) *house {
 	var err error
 	if h.Gate, err = gate.New(gate.Config{
 		Modules: []gate.Module{h, h.calls},
-		Parts:   gate.Parts{Permissions: h, Tokens: h, Log: h, Vault: v, Results: h.calls},
+		Parts:   gate.Parts{Permissions: h, Tokens: h, Log: h, Vault: v, Results: h.calls, Policy: gatetest.NoRules{}},
 	}); err != nil {
 		t.Fatal(err)
 	}

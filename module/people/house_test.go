@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 	"gatehouse/module"
 	"gatehouse/module/people"
 	"gatehouse/module/tokens"
@@ -53,7 +54,7 @@ func open(t *testing.T, source store.Source) *house {
 	key := secret.New("the operator's key")
 	h.gate, err = gate.New(gate.Config{
 		Modules:     append(h.people.Modules(), keys, h.work),
-		Parts:       gate.Parts{Permissions: h.people, Tokens: keys, Log: &ledger{}, Vault: noVault{}, Results: noResults{}},
+		Parts:       gate.Parts{Permissions: h.people, Tokens: keys, Log: &ledger{}, Vault: noVault{}, Results: noResults{}, Policy: gatetest.NoRules{}},
 		OperatorKey: key, Log: quiet,
 	})
 	if err != nil {

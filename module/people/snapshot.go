@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"time"
 
 	"gatehouse/gate"
@@ -23,7 +24,7 @@ type person struct {
 
 func newPerson(r record, all []grant) *person {
 	p := &person{record: r, grants: all, rights: gate.Rights{
-		Person: r.id, Active: r.active, Administrator: r.administrator, Version: r.version,
+		Person: r.id, Active: r.active, Administrator: r.administrator, Email: strings.ToLower(r.email), Version: r.version,
 		Grants: make(map[gate.KeyNumber]gate.Grant, len(all)),
 	}}
 	for _, one := range all {

@@ -15,6 +15,7 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/gate"
+	"gatehouse/gatetest"
 	"gatehouse/module"
 	"gatehouse/module/people"
 	"gatehouse/module/tokens"
@@ -60,7 +61,7 @@ func open(t testing.TB, source store.Source, change ...func(*tokens.Config)) *ho
 	key := secret.New("the operator's key")
 	h.gate, err = gate.New(gate.Config{
 		Modules:     append(h.people.Modules(), h.tokens, work{}),
-		Parts:       gate.Parts{Permissions: h.people, Tokens: h.tokens, Log: h.ledger, Vault: noVault{}, Results: noResults{}},
+		Parts:       gate.Parts{Permissions: h.people, Tokens: h.tokens, Log: h.ledger, Vault: noVault{}, Results: noResults{}, Policy: gatetest.NoRules{}},
 		OperatorKey: key, Log: quiet, Limits: gate.Limits{CallsPerMinute: 1_000_000},
 	})
 	if err != nil {

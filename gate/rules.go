@@ -1,0 +1,49 @@
+package gate
+
+import (
+	"context"
+
+	"gatehouse/policy"
+)
+
+// fit shows the policy all tools that rules can be about: not those of jobs, and not own affairs, which reach nothing but
+// what is the caller's already.
+func (g *Gate) fit(c *catalogue) (err error) {
+	defer contain(&err)
+	var tools []policy.Tool
+	for _, t := range c.tools {
+		if t.spec.Who != Jobs && !ownAffairs[t.name] {
+			tools = append(tools, t.ruled)
+		}
+	}
+	return g.parts.Policy.Fit(tools)
+}
+
+// rulesRuling asks the policy. Rules are about people and their agents: the operator keeps the house, and must be able to
+// take away a rule that shuts everybody out; jobs have no other rights than their own tools.
+func (g *Gate) rulesRuling(ctx context.Context, p *passage) (ruling, error) {
+	if p.rights == nil || ownAffairs[p.tool.name] {
+		return ruling{decision: Allow}, nil
+	}
+	call := policy.Call{Args: p.args, Trace: p.tracing, Caller: policy.Caller{
+		Person: int64(p.caller.person), Email: p.rights.Email, Agent: p.caller.agent, Token: int64(p.caller.token),
+		Entry: p.caller.origin.Entry, Administrator: p.rights.Administrator,
+	}}
+	var err error
+	if p.verdict, err = g.parts.Policy.Judge(ctx, &p.tool.ruled, &call); err != nil {
+		return ruling{}, unavailable(err, "the rules cannot be read; nothing was done")
+	}
+	return ruling{decision: decisionOf(p.verdict.Decision), rule: "policy:" + p.verdict.Rule, reason: p.verdict.Reason}, nil
+}
+
+// decisionOf translates a policy's decision. What it does not know refuses.
+func decisionOf(d policy.Decision) Decision {
+	switch d {
+	case policy.Allow:
+		return Allow
+	case policy.Ask:
+		return Ask
+	case policy.Refuse:
+	}
+	return Refuse
+}

@@ -43,6 +43,8 @@ type commands struct {
 	Permit      permitCommand      `cmd:"" help:"Permit a person tools, or take the permission away."`
 	Permissions permissionsCommand `cmd:"" help:"Show what a person may do."`
 	Token       tokenCommand       `cmd:"" help:"Issue, list and revoke agents' tokens."`
+	Policy      policyCommand      `cmd:"" help:"Show, make and remove rules on calls."`
+	Explain     explainCommand     `cmd:"" help:"Say step by step what would become of a call, and why."`
 	Audit       auditCommand       `cmd:"" help:"Search, follow, read and verify the log."`
 	Servers     serversCommand     `cmd:"" help:"Show MCP servers, and accept changed tools of theirs."`
 	Import      importCommand      `cmd:"" help:"Take over MCP servers from a client's configuration."`

@@ -85,7 +85,6 @@ func host(url string) (string, bool) {
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		authority = rest[:end]
 	}
-	name, port := authority, ""
 	if inner, bracketed := strings.CutPrefix(authority, "["); bracketed {
 		inner, after, closed := strings.Cut(inner, "]")
 		a, err := netip.ParseAddr(inner)
@@ -94,10 +93,9 @@ func host(url string) (string, bool) {
 		}
 		return inner, after == "" || plainPort(after[1:])
 	}
-	if before, after, has := strings.Cut(authority, ":"); has {
-		if name, port = before, after; !plainPort(port) {
-			return "", false
-		}
+	name, port, has := strings.Cut(authority, ":")
+	if has && !plainPort(port) {
+		return "", false
 	}
 	if a, err := netip.ParseAddr(name); err == nil && a.Is4() && a.String() == name {
 		return name, true

@@ -16,7 +16,12 @@ import (
 // code that there is is among them.
 func TestPromise_P10_OneMeaning(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "")
+	w := newWorld(t, `policy:
+  - {tool: ledger.read, when: args.text == "ruled out", then: refuse, reason: leave that}
+  - {name: asked, tool: ledger.*, when: 'tool.effect == "reads" && caller.agent == "nobody"', then: ask}
+  - {name: on-trial, tool: ledger.read, when: args.text == "tried", then: refuse, shadow: true}
+  - {tool: ledger.read, when: 'args.text.startsWith("mail:") && domain(args.text) == ""', then: ask}
+`)
 	ann := w.Person("ann", "ledger.read", "ledger.write", "ledger.destroy", "ledger.raw", "people.add")
 	ann.Grant(map[string]string{"ledger.destroy": "ask"})
 	calls := []struct{ tool, args string }{
@@ -35,6 +40,9 @@ func TestPromise_P10_OneMeaning(t *testing.T) {
 		{"ledger.read", `{"text":"contraband"}`},
 		{"ledger.destroy", `{}`},
 		{"ledger.nothing", `{}`},
+		{"ledger.read", `{"text":"ruled out"}`},
+		{"ledger.read", `{"text":"tried"}`},
+		{"ledger.read", `{"text":"mail: x"}`},
 		{"people.add", `{"email":"eve@example.org"}`},
 		{"calls.get", `{"call":"1-1"}`},
 		{"permissions.get", `{}`},

@@ -22,6 +22,7 @@ import (
 //	token T for ann may TOOL… [WISH]    a token, as the operator issues it; WISH: "with {JSON}" for further arguments
 //	child C of T may TOOL… [WISH]       a token that T's agent asks for, through the entry: its outcome is what want sees
 //	grant ann TOOL allow|ask|none       one entry of ann's permission map, changed by the operator
+//	rule TOOL ask|refuse [CONDITION]    a rule, made by the operator
 //	revoke T, disable ann, enable ann   by the operator
 //	call TOOL {JSON} as T               a call, through the entry
 //	list as T                           the list of tools, through the entry
@@ -90,7 +91,7 @@ func TestEveryScriptHasAPromise(t *testing.T) {
 func (s *script) run(file, text string) {
 	s.t.Helper()
 	s.commands = map[string]func(string) error{
-		"person": s.person, "token": s.token, "child": s.child, "grant": s.grant, "revoke": s.revoke, "disable": s.disable,
+		"person": s.person, "token": s.token, "child": s.child, "grant": s.grant, "rule": s.rule, "revoke": s.revoke, "disable": s.disable,
 		"enable": s.enable, "call": s.call, "list": s.lists, "break": s.breaks, "panic": s.panics, "mend": s.mends, "restart": s.restarts,
 		"want": s.want, "told": s.told, "not": s.notTold, "shows": s.shows, "same": s.same, "reached": s.reach, "rows": s.rows,
 	}
@@ -109,6 +110,19 @@ func (s *script) run(file, text string) {
 			s.t.Fatalf("%s:%d: %s\n%v", file, i+1, line, err)
 		}
 	}
+}
+
+func (s *script) rule(rest string) error {
+	f := strings.SplitN(rest, " ", 3)
+	if len(f) < 2 {
+		return fmt.Errorf("rule TOOL ask|refuse [CONDITION]")
+	}
+	args := map[string]any{"tool": f[0], "then": f[1]}
+	if len(f) == 3 {
+		args["when"] = f[2]
+	}
+	s.Operate("policy.set", args)
+	return nil
 }
 
 func (s *script) person(rest string) error {

@@ -3,6 +3,7 @@ package promise_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,11 @@ func emptyWorld(t *testing.T) *world {
 func (w *world) start(c gatetest.Config) {
 	w.t.Helper()
 	c.Log, c.Parts, c.Guards = w.log, w.sabot.parts, []guard.Guard{sentry{w.sabot}}
-	c.Modules = map[string]app.Starter{"ledger": app.Start(w.ledger.start)}
+	c.Modules = maps.Clone(c.Modules)
+	if c.Modules == nil {
+		c.Modules = map[string]app.Starter{}
+	}
+	c.Modules["ledger"] = app.Start(w.ledger.start)
 	w.House = gatetest.Start(w.t, c)
 	if w.shared() {
 		keepLogins(w.t, filepath.Dir(w.Data), w.source) // for whoever looks at what the closed gateway left

@@ -1,0 +1,122 @@
+package promise_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gatehouse/app"
+	"gatehouse/gate"
+	"gatehouse/gatetest"
+	"gatehouse/module"
+	"gatehouse/outcome"
+)
+
+// mailer is a module with the arguments of gmail.send. It counts what was sent.
+type mailer struct{ sent atomic.Int64 }
+
+var mailKey = gate.NewKey("promise_test/mail")
+
+type mail struct {
+	To      []string `json:"to" carries:"destination"`
+	CC      []string `json:"cc,omitzero" carries:"destination"`
+	BCC     []string `json:"bcc,omitzero" carries:"destination"`
+	Subject string   `json:"subject"`
+	Body    string   `json:"body"`
+}
+
+func (m *mailer) start(context.Context, module.Kit, struct{}) (*mailer, error) { return m, nil }
+func (*mailer) Name() string                                                   { return "gmail" }
+func (m *mailer) Tools() []gate.Tool {
+	return []gate.Tool{gate.AccessControlled("send", mailKey, gate.Spec{Effect: gate.Writes}, func(context.Context, gate.Permit, mail) (struct{}, error) {
+		m.sent.Add(1)
+		return struct{}{}, nil
+	})}
+}
+
+// TestPromise_P2_ARecipientThatIsNotPlain is T25: the sample rule lets mail out to the house alone, however another
+// recipient is written, through every entry.
+func TestPromise_P2_ARecipientThatIsNotPlain(t *testing.T) {
+	t.Parallel()
+	const yaml = "policy: [{tool: gmail.send, when: '!(args.to + args.cc + args.bcc).all(a, domain(a) == \"example.org\")', then: ask}]\n"
+	for i, d := range (&gatetest.House{}).Doors() {
+		t.Run(d.Title(), func(t *testing.T) {
+			t.Parallel()
+			m := &mailer{}
+			w := newWorldWith(t, gatetest.Config{YAML: yaml, Modules: map[string]app.Starter{"gmail": app.Start(m.start)}})
+			ann := w.Person("ann", "gmail.send")
+			call := func(fields map[string][]string) gatetest.Reply {
+				args := map[string]any{"to": []string{"ada@example.org"}, "subject": "s", "body": "b"}
+				for field, list := range fields {
+					args[field] = list
+				}
+				b, err := json.Marshal(args)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w.Doors()[i].Call(ann.Token.Text, "gmail.send", string(b))
+			}
+			if got := call(map[string][]string{"cc": {"Bob.b+x@example.org"}}); got.Code != outcome.OK || m.sent.Load() != 1 {
+				t.Fatalf("mail within the house: %s (%s)", got.Code, got.Reason)
+			}
+			for _, trick := range []string{
+				"eve@evil.example", "ada@example.org, eve@evil.example", "ada@example.org;eve@evil.example", "ada@example.org\r\nBcc: eve@evil.example",
+				"Ada <eve@evil.example>", "ada@example.org <eve@evil.example>", "\"ada@example.org\" <eve@evil.example>", "eve@evil.example (ada@example.org)",
+				"<ada@example.org>", "@evil.example:ada@example.org", "eve%evil.example@example.org", "evil.example!eve@example.org", "eve@evil.example@example.org",
+				"ada@EXAMPLE.ORG", "ada@example.org.evil.example", "ada@example.org.", "ada@exampl\u0435.org", "ada@example\uff0eorg", "ada\uff20example.org",
+				"ada@\u212aexample.org", "ada@example.org\u200b", "\u202eada@example.org", "ada@e\u00adxample.org", " ada@example.org", "ada@[192.0.2.1]", "ada", "",
+			} {
+				for _, field := range []string{"to", "cc", "bcc"} {
+					for _, list := range [][]string{{trick}, {"ada@example.org", trick}} {
+						got := call(map[string][]string{field: list})
+						if got.Code != outcome.Denied && got.Code != outcome.Limited || m.sent.Load() != 1 {
+							t.Errorf("%s %q: %s (%s), %d sent", field, list, got.Code, got.Reason, m.sent.Load())
+						}
+						if strings.Contains(got.Raw, "domain(") {
+							t.Errorf("%q: the answer shows the rule: %s", list, got.Raw)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestPromise_P3_PolicySaysNothingOfOthers: policy.explain tells a person's agent nothing of another person, of another token, nor
+// whether a tool exists that is not theirs; and it leaves its own row alone.
+func TestPromise_P3_PolicySaysNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	throughEveryDoor(t, "", func(t *testing.T, w *world, d gatetest.Door) {
+		ann, bob := w.Person("ann", "ledger.write", "policy.explain"), w.Person("bob", "ledger.write")
+		mark := w.Mark()
+		ask := func(args map[string]any) gatetest.Reply {
+			b, err := json.Marshal(args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.Call(ann.Token.Text, "policy.explain", string(b))
+		}
+		if got := ask(map[string]any{"tool": "ledger.write", "arguments": map[string]any{"text": "x"}}); got.Code != outcome.OK || !strings.Contains(got.Result, `"decision":"allow"`) {
+			t.Errorf("about oneself: %s %s", got.Code, got.Result)
+		}
+		for _, args := range []map[string]any{
+			{"tool": "ledger.write", "person": bob.ID}, {"tool": "ledger.write", "person": 1}, {"tool": "ledger.write", "token": bob.Token.ID}, {"tool": "ledger.write", "token": 1},
+		} {
+			if got := ask(args); got.Code != outcome.NotFound {
+				t.Errorf("%v: %s %s", args, got.Code, got.Raw)
+			}
+		}
+		there, gone := ask(map[string]any{"tool": "ledger.read"}), ask(map[string]any{"tool": "ledger.nothing"})
+		if there.Code != outcome.OK || there.Result != gone.Result {
+			t.Errorf("a tool that is there and one that is not:\n%s\n%s", there.Result, gone.Result)
+		}
+		if n := w.ledger.count(); n != 0 {
+			t.Errorf("%d calls reached the ledger", n)
+		}
+		if rows := w.RowsSince(mark); len(rows) != 7 {
+			t.Errorf("%d rows, want one for each question:\n%s", len(rows), gatetest.Print(rows))
+		}
+	})
+}

@@ -21,14 +21,15 @@ type tokenCommand struct {
 }
 
 type tokenIssueCommand struct {
-	For      string        `required:"" placeholder:"EMAIL" help:"The person for whom the agent acts."`
-	Agent    string        `required:"" placeholder:"NAME" help:"What the agent is called."`
-	Tools    []string      `required:"" placeholder:"TOOL,…" help:"The tools that it may call, of those that the person may."`
-	TTL      span          `name:"ttl" placeholder:"TIME" help:"How long it lives, as 1h or 90d (else the configured time)."`
-	MaxUses  *int64        `placeholder:"N" help:"How many calls may be carried out with it."`
-	Networks []string      `name:"network" placeholder:"CIDR" help:"From where it may be used (else from anywhere)."`
-	Rate     *int          `placeholder:"N" help:"How many calls a minute it may make."`
-	Budget   *config.Money `placeholder:"AMOUNT" help:"What its calls may cost in all, as 2.50."`
+	For        string            `required:"" placeholder:"EMAIL" help:"The person for whom the agent acts."`
+	Agent      string            `required:"" placeholder:"NAME" help:"What the agent is called."`
+	Tools      []string          `required:"" placeholder:"TOOL,…" help:"The tools that it may call, of those that the person may."`
+	Conditions map[string]string `name:"condition" mapsep:"none" placeholder:"TOOL=CEL" help:"What calls of a tool must fulfil, as 'gmail.send=args.to.size() == 1'; may be given for several tools."`
+	TTL        span              `name:"ttl" placeholder:"TIME" help:"How long it lives, as 1h or 90d (else the configured time)."`
+	MaxUses    *int64            `placeholder:"N" help:"How many calls may be carried out with it."`
+	Networks   []string          `name:"network" placeholder:"CIDR" help:"From where it may be used (else from anywhere)."`
+	Rate       *int              `placeholder:"N" help:"How many calls a minute it may make."`
+	Budget     *config.Money     `placeholder:"AMOUNT" help:"What its calls may cost in all, as 2.50."`
 }
 
 // span is a length of time as the configuration writes it.
@@ -48,14 +49,15 @@ func (s *span) UnmarshalText(text []byte) error {
 }
 
 type issueArgs struct {
-	Person     gate.PersonID `json:"person"`
-	Agent      string        `json:"agent"`
-	Tools      []string      `json:"tools"`
-	TTLSeconds int64         `json:"ttl_seconds,omitzero"`
-	MaxUses    *int64        `json:"max_uses,omitzero"`
-	Networks   []string      `json:"networks,omitzero"`
-	Rate       *int          `json:"rate,omitzero"`
-	Budget     *config.Money `json:"budget,omitzero"`
+	Person     gate.PersonID     `json:"person"`
+	Agent      string            `json:"agent"`
+	Tools      []string          `json:"tools"`
+	Conditions map[string]string `json:"conditions,omitempty"`
+	TTLSeconds int64             `json:"ttl_seconds,omitzero"`
+	MaxUses    *int64            `json:"max_uses,omitzero"`
+	Networks   []string          `json:"networks,omitzero"`
+	Rate       *int              `json:"rate,omitzero"`
+	Budget     *config.Money     `json:"budget,omitzero"`
 }
 
 type issued struct {
@@ -75,7 +77,7 @@ func (c *tokenIssueCommand) Run(r *run) error {
 			return err
 		}
 		t, raw, err := ask[issued](o, "tokens.issue", issueArgs{
-			Person: p.ID, Agent: c.Agent, Tools: c.Tools, TTLSeconds: int64(time.Duration(c.TTL) / time.Second),
+			Person: p.ID, Agent: c.Agent, Tools: c.Tools, Conditions: c.Conditions, TTLSeconds: int64(time.Duration(c.TTL) / time.Second),
 			MaxUses: c.MaxUses, Networks: c.Networks, Rate: c.Rate, Budget: c.Budget,
 		})
 		if errors.Is(err, outcome.Invalid) {

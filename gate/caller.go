@@ -123,12 +123,24 @@ type Bearer struct {
 // Root is the first token of the chain, to which all that an agent reads belongs.
 func (b *Bearer) Root() TokenID { return b.Chain[len(b.Chain)-1].Token }
 
+// narrowed reports whether the token may call a tool with some arguments alone.
+func (b *Bearer) narrowed(tool ToolName) bool {
+	for _, link := range b.Chain {
+		if _, is := link.Conditions[tool]; is {
+			return true
+		}
+	}
+	return false
+}
+
 // Link is one token of a chain.
 type Link struct {
 	Token   TokenID
 	Version int64
 	Scope   map[ToolName]struct{} // empty is nothing
-	MaxUses int64                 // 0: not limited
-	Rate    int                   // calls a minute; 0: the configured limit alone
-	Budget  Money                 // what calls may cost in all; 0: not limited
+	// Conditions must be true for calls of these tools (CEL, see docs/policy.md). nil: none.
+	Conditions map[ToolName]string
+	MaxUses    int64 // 0: not limited
+	Rate       int   // calls a minute; 0: the configured limit alone
+	Budget     Money // what calls may cost in all; 0: not limited
 }

@@ -18,7 +18,6 @@ type ruling struct {
 func (g *Gate) decide(ctx context.Context, p *passage) error {
 	final, err := g.rulings(ctx, p)
 	if err != nil {
-		p.rule = "policy"
 		return err
 	}
 	p.decision, p.rule = final.decision, final.rule
@@ -48,9 +47,13 @@ func guardsRuling(found []guard.Finding) ruling {
 
 // rulings asks everybody who has a voice, and changes nothing. The first of the most restrictive is named.
 func (g *Gate) rulings(ctx context.Context, p *passage) (ruling, error) {
+	if err := g.conditions(ctx, p); err != nil {
+		return ruling{}, err
+	}
 	final := ruling{decision: p.grant.Decision, rule: p.rule}
 	rules, err := g.rulesRuling(ctx, p)
 	if err != nil {
+		p.rule = "policy"
 		return ruling{}, err
 	}
 	for _, r := range []ruling{rules, guardsRuling(p.findings)} {

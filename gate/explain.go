@@ -32,7 +32,7 @@ type Explanation struct {
 
 // Explained is one step.
 type Explained struct {
-	Step   string          `json:"step"` // authentication, permission, schema, limits, guards, policy or decision
+	Step   string          `json:"step"` // authentication, permission, schema, limits, guards, conditions (of tokens), policy or decision
 	Says   string          `json:"says"` // allow, ask or refuse
 	Rule   string          `json:"rule,omitzero"`
 	Reason string          `json:"reason,omitzero"`
@@ -81,7 +81,7 @@ func (g *Gate) explain(ctx context.Context, x *passage, e Explanation) Explanati
 	for _, s := range []struct {
 		name string
 		step step
-	}{{"permission", g.permit}, {"schema", g.canonical}, {"limits", g.wouldLimit}, {"guards", g.guard}} {
+	}{{"permission", g.permit}, {"schema", g.canonical}, {"limits", g.wouldLimit}, {"guards", g.guard}, {"conditions", g.conditions}} {
 		said := Explained{Step: s.name, Says: Allow.String()}
 		if err := g.through(ctx, x, []step{s.step}); err != nil {
 			said.Rule = x.rule

@@ -44,6 +44,9 @@ type Policy interface {
 	Fit([]policy.Tool) error
 	// Judge says what the rules make of a call of a tool, as they stand now.
 	Judge(context.Context, *policy.Tool, *policy.Call) (policy.Verdict, error)
+	// Holds works out a condition that a token carries. Its error, of a condition that does not fit the tool (any more) or
+	// cannot be worked out, refuses.
+	Holds(context.Context, *policy.Tool, *policy.Call, string) (bool, error)
 }
 
 // Log is the audit log. It is the one place where rows are written and where uses are counted.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gatehouse/outcome"
+	"gatehouse/policy"
 	"gatehouse/secret"
 )
 
@@ -49,16 +50,33 @@ func (p Permit) Tool() ToolName { return p.passage().tool.name }
 // no key, only its number.
 func (p Permit) Tools() Directory { return p.passage().catalogue }
 
-// May reports whether the caller may call another tool as well, as things stood when this call was let through. It is for
-// modules that give out again what that tool once gave: a narrower token must not read there what it cannot ask for.
-func (p Permit) May(tool ToolName) bool {
+// May reports whether the caller may call another tool as well, with any arguments, as things stood when this call was let
+// through.
+func (p Permit) May(tool ToolName) bool { return p.MaySee(tool, 0) }
+
+// MaySee reports whether the caller may see what a tool once gave to a token. It is for modules that give it out again: a
+// narrower token must not read there what it cannot ask for. One that may call the tool with some arguments alone sees what
+// itself was given.
+func (p Permit) MaySee(tool ToolName, given TokenID) bool {
 	q := p.passage()
 	t := q.catalogue.find(tool)
 	if t == nil {
 		return false
 	}
-	_, _, ok := q.may(q.caller, t)
-	return ok
+	if _, _, ok := q.may(q.caller, t); !ok {
+		return false
+	}
+	return q.bearer == nil || given == q.bearer.Token && given != 0 || !q.bearer.narrowed(t.name)
+}
+
+// CheckCondition says what is wrong with a condition (CEL) on calls of a tool; nil: nothing. A tool that is not there takes none.
+func (p Permit) CheckCondition(tool ToolName, condition string) error {
+	t := p.passage().catalogue.find(tool)
+	if t == nil {
+		return outcome.NotFound
+	}
+	_, err := policy.NewCondition(t.ruled, condition)
+	return err
 }
 
 // Credential opens a secret of the person for whom the call is made. It fails once the call has ended.

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 
+	"gatehouse/outcome"
 	"gatehouse/policy"
 )
 
@@ -25,12 +26,9 @@ func (g *Gate) rulesRuling(ctx context.Context, p *passage) (ruling, error) {
 	if p.rights == nil || ownAffairs[p.tool.name] {
 		return ruling{decision: Allow}, nil
 	}
-	call := policy.Call{Args: p.args, Trace: p.tracing, Caller: policy.Caller{
-		Person: int64(p.caller.person), Email: p.rights.Email, Agent: p.caller.agent, Token: int64(p.caller.token),
-		Entry: p.caller.origin.Entry, Administrator: p.rights.Administrator,
-	}}
+	call := p.judged()
 	var err error
-	if p.verdict, err = g.parts.Policy.Judge(ctx, &p.tool.ruled, &call); err != nil {
+	if p.verdict, err = g.parts.Policy.Judge(ctx, &p.tool.ruled, call); err != nil {
 		return ruling{}, unavailable(err, "the rules cannot be read; nothing was done")
 	}
 	return ruling{decision: decisionOf(p.verdict.Decision), rule: "policy:" + p.verdict.Rule, reason: p.verdict.Reason}, nil
@@ -46,4 +44,31 @@ func decisionOf(d policy.Decision) Decision {
 	case policy.Refuse:
 	}
 	return Refuse
+}
+
+// judged is the call as rules and conditions see it.
+func (p *passage) judged() *policy.Call {
+	return &policy.Call{Args: p.args, Trace: p.tracing, Caller: policy.Caller{
+		Person: int64(p.caller.person), Email: p.rights.Email, Agent: p.caller.agent, Token: int64(p.caller.token),
+		Entry: p.caller.origin.Entry, Administrator: p.rights.Administrator,
+	}}
+}
+
+// conditions holds a call against what its token was narrowed to, and each token that it was made from (P4). A condition
+// that cannot be worked out is not met (P2).
+func (g *Gate) conditions(ctx context.Context, p *passage) error {
+	if p.bearer == nil || p.rights == nil || ownAffairs[p.tool.name] || !on(checkScope) {
+		return nil
+	}
+	for _, link := range p.bearer.Chain {
+		condition, narrowed := link.Conditions[p.tool.name]
+		if !narrowed {
+			continue
+		}
+		if met, err := g.parts.Policy.Holds(ctx, &p.tool.ruled, p.judged(), condition); err != nil || !met {
+			p.rule, p.decision = "condition", Refuse
+			return outcome.NotAllowed.From(err, "this token may call the tool with other arguments alone; ask the person behind you for one that may do this")
+		}
+	}
+	return nil
 }

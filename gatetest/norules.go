@@ -15,6 +15,11 @@ var _ gate.Policy = NoRules{}
 // Fit implements gate.Policy.
 func (NoRules) Fit([]policy.Tool) error { return nil }
 
+// Holds implements gate.Policy.
+func (NoRules) Holds(context.Context, *policy.Tool, *policy.Call, string) (bool, error) {
+	return false, nil
+}
+
 // Judge implements gate.Policy.
 func (NoRules) Judge(context.Context, *policy.Tool, *policy.Call) (policy.Verdict, error) {
 	return policy.Verdict{Decision: policy.Allow}, nil

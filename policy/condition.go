@@ -126,6 +126,33 @@ func (c *condition) holds(v *variables) (bool, error) {
 	return bool(b), nil
 }
 
+// Condition is one that was checked against one tool, by itself: tokens carry such. It may be used from any goroutine.
+type Condition struct {
+	tool Tool
+	when *condition
+}
+
+// NewCondition checks a condition against a tool.
+func NewCondition(t Tool, text string) (*Condition, error) {
+	if e := parse(text); e != nil {
+		return nil, e
+	}
+	env, s, err := typed(t.Input)
+	if err != nil {
+		return nil, err
+	}
+	when, e := compile(env, s, text)
+	if e != nil {
+		return nil, e
+	}
+	return &Condition{t, when}, nil
+}
+
+// Holds works the condition out for a call. What cannot be worked out is an error, which must refuse.
+func (c *Condition) Holds(call *Call) (bool, error) {
+	return c.when.holds(&variables{call: call, tool: &c.tool})
+}
+
 // variables are what a condition can name. It implements cel.Activation.
 type variables struct {
 	call  *Call

@@ -22,7 +22,7 @@ func TestPromise_P2_EveryPartFails(t *testing.T) {
 	afterwards := map[string]outcome.Code{ // what is asked when the call has been carried out
 		"log.record": outcome.Unknown, "guard.after": outcome.Blocked, "results.keep": outcome.OK,
 	}
-	notAsked := map[string]bool{"results.drop": true, "vault.credential": true} // by this call
+	notAsked := map[string]bool{"results.drop": true, "vault.credential": true, "policy.holds": true} // by this call
 	for _, how := range []string{"error", "panic"} {
 		for _, what := range sabotaged {
 			t.Run(what+" "+how, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestPromise_P2_NothingIsLeftUnbroken(t *testing.T) {
 	if asked < 9 {
 		t.Errorf("the gate asks %d questions: this test looks in the wrong place", asked)
 	}
-	for _, name := range []string{"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.affords", "log.admit", "policy.judge", "guard.before"} {
+	for _, name := range []string{"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.affords", "log.admit", "policy.judge", "policy.holds", "guard.before"} {
 		if !strings.Contains(all.String(), "break "+name) || !strings.Contains(all.String(), "panic "+name) {
 			t.Errorf("no script breaks %s both ways through every entry", name)
 		}

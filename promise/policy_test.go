@@ -120,3 +120,46 @@ func TestPromise_P3_PolicySaysNothingOfOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestPromise_P4_AConditionHidesWhatWasKept: a token that may call a tool with some arguments alone does not read, among the kept
+// results of its root token, what the tool gave for others.
+func TestPromise_P4_AConditionHidesWhatWasKept(t *testing.T) {
+	t.Parallel()
+	throughEveryDoor(t, "", func(t *testing.T, w *world, d gatetest.Door) {
+		ann := w.Person("ann", "ledger.write", "tokens.issue")
+		status, body := w.post(ann.Token.Text, "ledger.write", `{"text":"a secret"}`, "key")
+		id := func(body string) string {
+			var out struct{ ID string }
+			if err := json.Unmarshal([]byte(body), &out); err != nil || out.ID == "" {
+				t.Fatalf("%d %s", status, body)
+			}
+			return out.ID
+		}
+		issue := func(more string) string {
+			var issued struct{ Token string }
+			got := d.Call(ann.Token.Text, "tokens.issue", `{"agent":"child","tools":["ledger.write"]`+more+`}`)
+			if err := json.Unmarshal([]byte(got.Result), &issued); err != nil || issued.Token == "" {
+				t.Fatalf("%s %s", got.Code, got.Raw)
+			}
+			return issued.Token
+		}
+		child, narrow := issue(``), issue(`,"conditions":{"ledger.write":"args.text == 'a'"}`)
+		_, own := w.post(narrow, "ledger.write", `{"text":"a"}`, "key")
+		for _, tt := range []struct {
+			who, token, call string
+			want             outcome.Code
+		}{
+			{"the root", ann.Token.Text, id(body), outcome.OK},
+			{"a child", child, id(body), outcome.OK},
+			{"a narrowed child", narrow, id(body), outcome.NotFound},
+			{"a narrowed child of its own", narrow, id(own), outcome.OK},
+		} {
+			if got := d.Call(tt.token, "calls.get", `{"call":"`+tt.call+`"}`); got.Code != tt.want {
+				t.Errorf("%s: %s %s, want %s", tt.who, got.Code, got.Raw, tt.want)
+			}
+		}
+		if got := d.Call(narrow, "calls.list", `{}`); strings.Contains(got.Raw, id(body)) || !strings.Contains(got.Raw, id(own)) {
+			t.Errorf("the list of a narrowed child: %s", got.Raw)
+		}
+	})
+}

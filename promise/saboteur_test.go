@@ -19,7 +19,7 @@ import (
 // sabotaged lists all that can be broken: what the gate asks, one question after the other, and a guard on either side.
 var sabotaged = []string{
 	"tokens.find", "tokens.current", "permissions.rights", "log.left", "log.affords", "log.admit", "log.record",
-	"policy.judge", "results.claim", "results.keep", "results.drop", "vault.credential", "guard.before", "guard.after",
+	"policy.judge", "policy.holds", "results.claim", "results.keep", "results.drop", "vault.credential", "guard.before", "guard.after",
 }
 
 // saboteur stands between the gate and its parts, and breaks one of them when told. It also counts what the log let through:
@@ -63,6 +63,13 @@ func (s *saboteur) parts(p gate.Parts) gate.Parts {
 		Vault: brokenVault{p.Vault, s}, Results: brokenResults{p.Results, s},
 		Policy: brokenPolicy{p.Policy, s},
 	}
+}
+
+func (b brokenPolicy) Holds(ctx context.Context, t *policy.Tool, c *policy.Call, condition string) (bool, error) {
+	if err := b.s.at("policy.holds"); err != nil {
+		return true, err
+	}
+	return b.Policy.Holds(ctx, t, c, condition)
 }
 
 type brokenPolicy struct {

@@ -196,7 +196,7 @@ func (m *Module) get(ctx context.Context, p gate.Permit, a getArgs) (Whole, erro
 	case p.Bearer() != nil && !belongs(row, p.Root()):
 		// A token must not read here what another one of the same person was given: it may be narrower.
 		return Whole{Row: row, Withheld: "another token made the call"}, nil
-	case p.Bearer() != nil && !p.May(gate.ToolName(row.Tool)):
+	case p.Bearer() != nil && !p.MaySee(gate.ToolName(row.Tool), row.Token):
 		// Nor what its parent was given by a tool that it may not call itself.
 		return Whole{Row: row, Withheld: "this token may not call the tool"}, nil
 	}

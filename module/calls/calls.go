@@ -107,7 +107,7 @@ func (m *Module) get(ctx context.Context, p gate.Permit, a getArgs) (Outcome, er
 		return Outcome{}, none
 	}
 	row, err := m.rows.byCall(ctx, p.Root(), id, m.oldest())
-	if outcome.Of(err) == outcome.NotFound || err == nil && !p.May(row.key.Tool) {
+	if outcome.Of(err) == outcome.NotFound || err == nil && !p.MaySee(row.key.Tool, row.key.Token) {
 		return Outcome{}, none
 	}
 	if err != nil {
@@ -141,7 +141,7 @@ func (m *Module) list(ctx context.Context, p gate.Permit, a listArgs) (List, err
 		return list, nil
 	}
 	err := m.rows.ofRoot(ctx, p.Root(), m.oldest(), func(row kept) bool {
-		if p.May(row.key.Tool) {
+		if p.MaySee(row.key.Tool, row.key.Token) {
 			list.Calls = append(list.Calls, entry(row))
 		}
 		return len(list.Calls) < a.Limit

@@ -77,14 +77,14 @@ var errEnough = errors.New("enough rows")
 func (r rows) ofRoot(ctx context.Context, root gate.TokenID, oldest int64, row func(kept) bool) error {
 	err := r.db.All(ctx, func(scan func(...any) error) error {
 		k := kept{}
-		if err := scan(&k.id, &k.key.Tool, &k.call.ID, &k.call.Seq, &k.outcome); err != nil {
+		if err := scan(&k.id, &k.key.Token, &k.key.Tool, &k.call.ID, &k.call.Seq, &k.outcome); err != nil {
 			return err
 		}
 		if !row(k) {
 			return errEnough
 		}
 		return nil
-	}, `SELECT id, tool, call_id, call_seq, outcome FROM kept WHERE root = $1 AND id > $2 AND outcome IS NOT NULL ORDER BY id DESC`,
+	}, `SELECT id, token, tool, call_id, call_seq, outcome FROM kept WHERE root = $1 AND id > $2 AND outcome IS NOT NULL ORDER BY id DESC`,
 		int64(root), oldest)
 	if errors.Is(err, errEnough) {
 		return nil

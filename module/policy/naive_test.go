@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"gatehouse/gate"
 	"gatehouse/gatetest"
 	"gatehouse/outcome"
 )
@@ -201,6 +202,43 @@ func naively(grant string, rules []naiveRule, c *naiveCall) (decision, by, shado
 	return decision, by, strings.Join(tried, ", ")
 }
 
+// met reports whether all conditions of a chain of tokens are true.
+func met(chain []cond, c *naiveCall) bool {
+	for _, one := range chain {
+		if holds, err := one.eval(c); err != nil || !holds {
+			return false
+		}
+	}
+	return true
+}
+
+// drawAgents makes a token and a child of it, each with a condition or without. The child's agent is two.
+func drawAgents(t *rapid.T, h *gatetest.House, ann gatetest.Person) (agents map[string]gatetest.Token, narrowed map[string][]cond) {
+	agents, narrowed = map[string]gatetest.Token{}, map[string][]cond{}
+	var chain []cond
+	wish := func(agent string, tools ...string) args {
+		a := args{"agent": agent, "tools": tools}
+		if rapid.IntRange(0, 2).Draw(t, agent+" narrowed") == 0 {
+			one := drawCond(t, 1)
+			chain = append(chain, one)
+			a["conditions"] = args{"gmail.send": one.text}
+		}
+		narrowed[agent] = append([]cond{}, chain...)
+		return a
+	}
+	agents["one"] = ann.Issue(wish("one", "gmail.send", "tokens.issue")) // an hour, as ann's other tokens
+	o := h.CallAs(agents["one"].Text, "tokens.issue", text(wish("two", "gmail.send")))
+	var issued struct {
+		ID    gate.TokenID `json:"token_id"`
+		Token string       `json:"token"`
+	}
+	if err := json.Unmarshal(o.Result.Bytes(), &issued); err != nil {
+		t.Fatalf("%s (%s)", o.Code, o.Reason)
+	}
+	agents["two"] = gatetest.Token{ID: issued.ID, Text: issued.Token}
+	return agents, narrowed
+}
+
 func drawList(t *rapid.T, name string) []string {
 	if rapid.Bool().Draw(t, name+" absent") {
 		return nil
@@ -249,12 +287,9 @@ func (c *naiveCall) json() args {
 // gate does and what the prose says are the same.
 func TestExplainAndTheGateAgreeWithTheProse(t *testing.T) {
 	t.Parallel()
-	h, box, _ := house(t, gatetest.Config{YAML: "limits: {calls_per_minute: 1000000}\n"})
+	h, box, _ := house(t, gatetest.Config{YAML: "limits: {calls_per_minute: 1000000}\ntokens: {max_per_person: 100000}\n"})
 	ann := h.Person("ann", "gmail.send")
-	agents := map[string]gatetest.Token{}
-	for _, name := range []string{"one", "two"} {
-		agents[name] = ann.Issue(args{"tools": []string{"gmail.send"}, "agent": name})
-	}
+	ann.Grant(map[string]string{"tokens.issue": "allow"})
 	seen := map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		for _, old := range rules(t, h) {
@@ -274,6 +309,7 @@ func TestExplainAndTheGateAgreeWithTheProse(t *testing.T) {
 			r.name = fmt.Sprint(set(t, h, args{"tool": r.tool, "when": when, "then": r.then, "shadow": r.shadow}).Rule)
 			all = append(all, r)
 		}
+		agents, narrowed := drawAgents(rt, h, ann)
 		grant := rapid.SampledFrom([]string{"allow", "allow", "allow", "allow", "allow", "allow", "ask", "none"}).Draw(rt, "grant")
 		ann.Grant(map[string]string{"gmail.send": grant})
 		for range 10 {
@@ -287,6 +323,8 @@ func TestExplainAndTheGateAgreeWithTheProse(t *testing.T) {
 				decision, by, code, shadow = "refuse", "grant", "not_allowed", ""
 			case c.Wrong:
 				decision, by, code, shadow = "refuse", "schema", "invalid", ""
+			case !met(narrowed[c.agent], c):
+				decision, by, code, shadow = "refuse", "condition", "not_allowed", ""
 			case decision == "refuse":
 				code = "denied"
 			}
@@ -318,7 +356,7 @@ func TestExplainAndTheGateAgreeWithTheProse(t *testing.T) {
 			}
 		}
 	})
-	if len(seen) < 6 && !testing.Short() {
+	if len(seen) < 7 && !testing.Short() {
 		t.Errorf("the cases are too few kinds: %v", seen)
 	}
 	t.Logf("%v", seen)

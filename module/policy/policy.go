@@ -63,6 +63,8 @@ type Module struct {
 	doubt      atomic.Bool  // it is not known what the table holds
 	now        atomic.Pointer[book]
 
+	conditions conditions
+
 	writing sync.Mutex      // one write at a time: the order of commits is that of books. It guards what follows
 	fitted  bool            // tools were shown once
 	said    map[string]bool // the misfits of the book, which the log has been told of

@@ -72,7 +72,7 @@ func (b *book) resolve(t *token) {
 			scope[name] = struct{}{}
 		}
 		t.bearer.Chain = append(t.bearer.Chain, gate.Link{
-			Token: link.id, Version: link.version, Scope: scope, MaxUses: link.maxUses, Rate: link.rate, Budget: link.budget,
+			Token: link.id, Version: link.version, Scope: scope, Conditions: link.conditions, MaxUses: link.maxUses, Rate: link.rate, Budget: link.budget,
 		})
 		if link.parent == 0 {
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,20 +12,22 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"gatehouse/canon"
 	"gatehouse/gate"
 	"gatehouse/outcome"
 	"gatehouse/store"
 )
 
 type issueArgs struct {
-	Person     gate.PersonID `json:"person,omitzero" carries:"nothing" jsonschema:"for whom the agent acts; left out: you"`
-	Agent      string        `json:"agent" jsonschema:"what the agent is called, 1 to 60 characters"`
-	Tools      []string      `json:"tools" kind:"opaque" carries:"nothing" jsonschema:"the tools that it may call, by name, without wildcards; an empty list is none"`
-	TTLSeconds *int64        `json:"ttl_seconds,omitzero" carries:"nothing" jsonschema:"how long it lives"`
-	MaxUses    *int64        `json:"max_uses,omitzero" carries:"nothing" jsonschema:"how many calls may be carried out with it; left out: not limited"`
-	Networks   []string      `json:"networks,omitzero" kind:"opaque" carries:"nothing" jsonschema:"from where it may be used, such as 192.0.2.0/24; left out: from anywhere"`
-	Rate       *int          `json:"rate,omitzero" carries:"nothing" jsonschema:"how many calls a minute it may make; left out: the configured limit alone"`
-	Budget     *gate.Money   `json:"budget,omitzero" carries:"nothing" jsonschema:"what its calls may cost in all, in millionths of the unit that prices are in; left out: not limited"`
+	Person     gate.PersonID     `json:"person,omitzero" carries:"nothing" jsonschema:"for whom the agent acts; left out: you"`
+	Agent      string            `json:"agent" jsonschema:"what the agent is called, 1 to 60 characters"`
+	Tools      []string          `json:"tools" kind:"opaque" carries:"nothing" jsonschema:"the tools that it may call, by name, without wildcards; an empty list is none"`
+	Conditions map[string]string `json:"conditions,omitzero" kind:"opaque" carries:"nothing" jsonschema:"for some of the tools a condition in CEL over args, caller, tool and session that a call must fulfil"`
+	TTLSeconds *int64            `json:"ttl_seconds,omitzero" carries:"nothing" jsonschema:"how long it lives"`
+	MaxUses    *int64            `json:"max_uses,omitzero" carries:"nothing" jsonschema:"how many calls may be carried out with it; left out: not limited"`
+	Networks   []string          `json:"networks,omitzero" kind:"opaque" carries:"nothing" jsonschema:"from where it may be used, such as 192.0.2.0/24; left out: from anywhere"`
+	Rate       *int              `json:"rate,omitzero" carries:"nothing" jsonschema:"how many calls a minute it may make; left out: the configured limit alone"`
+	Budget     *gate.Money       `json:"budget,omitzero" carries:"nothing" jsonschema:"what its calls may cost in all, in millionths of the unit that prices are in; left out: not limited"`
 }
 
 // Issued is a token that was just made.
@@ -121,6 +124,7 @@ func (m *Module) wished(ctx context.Context, p gate.Permit, a issueArgs) (record
 		w.fault("/agent", "is not 1 to 60 characters that can be seen")
 	}
 	w.takeTools(a.Tools, p.Tools())
+	w.takeConditions(a.Conditions, p)
 	w.takeEnd(a.TTLSeconds, m.config, m.clock().Now())
 	w.takeUses(a.MaxUses)
 	w.takeRate(a.Rate)
@@ -213,6 +217,31 @@ func (w *wish) takeTools(names []string, tools gate.Directory) {
 		}
 	}
 	slices.Sort(w.tools)
+}
+
+// takeConditions takes a condition for each tool that the token may call, checked against the tool as it is now. What the tokens
+// above carry holds besides, so that a child needs none to be as narrow.
+func (w *wish) takeConditions(of map[string]string, p gate.Permit) {
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		path := "/conditions/" + canon.PointerToken(name)
+		t, exists := p.Tools().Find(name)
+		if !exists || !slices.Contains(w.tools, t.Name) {
+			w.fault(path, "is not one of the tools of this token")
+			continue
+		}
+		if _, twice := w.conditions[t.Name]; twice {
+			w.fault(path, "names a tool for the second time")
+			continue
+		}
+		if err := p.CheckCondition(t.Name, of[name]); err != nil {
+			w.fault(path, "%s", err)
+			continue
+		}
+		if w.conditions == nil {
+			w.conditions = map[gate.ToolName]string{}
+		}
+		w.conditions[t.Name] = of[name]
+	}
 }
 
 func (w *wish) parentMay(tool gate.ToolName) bool {

@@ -27,24 +27,25 @@ type Page struct {
 
 // Token is a token as tokens.list shows it: never the token itself or its hash.
 type Token struct {
-	ID          gate.TokenID    `json:"id"`
-	Person      gate.PersonID   `json:"person"`
-	Parent      gate.TokenID    `json:"parent,omitzero"`
-	Agent       string          `json:"agent"`
-	Tools       []gate.ToolName `json:"tools"`
-	Networks    []string        `json:"networks,omitzero"`
-	Issued      string          `json:"issued"` // RFC 3339, UTC, as all times here
-	Ends        string          `json:"ends"`
-	MaxUses     int64           `json:"max_uses,omitzero"` // left out: not limited
-	Rate        int             `json:"rate,omitzero"`     // calls a minute; left out: the configured limit alone
-	Budget      gate.Money      `json:"budget,omitzero"`   // in millionths; left out: not limited
-	Calls       int64           `json:"calls"`             // that arrived
-	Uses        int64           `json:"uses"`              // that were carried out
-	Spent       gate.Money      `json:"spent,omitzero"`    // in millionths, by it and by what was made from it
-	LastUsed    string          `json:"last_used,omitzero"`
-	LastAddress string          `json:"last_address,omitzero"`
-	State       string          `json:"state"` // live, revoked, expired, or parent gone
-	Version     int64           `json:"version"`
+	ID          gate.TokenID             `json:"id"`
+	Person      gate.PersonID            `json:"person"`
+	Parent      gate.TokenID             `json:"parent,omitzero"`
+	Agent       string                   `json:"agent"`
+	Tools       []gate.ToolName          `json:"tools"`
+	Conditions  map[gate.ToolName]string `json:"conditions,omitempty"` // those of the tokens that it was made from come on top
+	Networks    []string                 `json:"networks,omitzero"`
+	Issued      string                   `json:"issued"` // RFC 3339, UTC, as all times here
+	Ends        string                   `json:"ends"`
+	MaxUses     int64                    `json:"max_uses,omitzero"` // left out: not limited
+	Rate        int                      `json:"rate,omitzero"`     // calls a minute; left out: the configured limit alone
+	Budget      gate.Money               `json:"budget,omitzero"`   // in millionths; left out: not limited
+	Calls       int64                    `json:"calls"`             // that arrived
+	Uses        int64                    `json:"uses"`              // that were carried out
+	Spent       gate.Money               `json:"spent,omitzero"`    // in millionths, by it and by what was made from it
+	LastUsed    string                   `json:"last_used,omitzero"`
+	LastAddress string                   `json:"last_address,omitzero"`
+	State       string                   `json:"state"` // live, revoked, expired, or parent gone
+	Version     int64                    `json:"version"`
 }
 
 // list obeys the same rule as revoke: what a caller cannot end is not shown. Another's id answers like an unknown one.
@@ -132,7 +133,7 @@ func (m *Module) counts(ctx context.Context, listed []*token) (map[gate.TokenID]
 
 func (t *token) shown(c Count, now time.Time) Token {
 	s := Token{
-		ID: t.id, Person: t.person, Parent: t.parent, Agent: t.agent, Tools: t.tools,
+		ID: t.id, Person: t.person, Parent: t.parent, Agent: t.agent, Tools: t.tools, Conditions: t.conditions,
 		Issued: stamp(time.UnixMilli(int64(t.id))), // the id is when the row was made
 		Ends:   stamp(t.ends), MaxUses: t.maxUses, Rate: t.rate, Budget: t.budget, State: t.state(now), Version: t.version,
 	}

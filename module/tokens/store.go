@@ -17,19 +17,21 @@ var migrations embed.FS
 
 // record is one row of token. The token itself stands nowhere.
 type record struct {
-	id       gate.TokenID
-	version  int64
-	hash     hash
-	person   gate.PersonID
-	parent   gate.TokenID // 0: a root token
-	agent    string
-	tools    []gate.ToolName // sorted; empty is nothing
-	networks []netip.Prefix  // empty: from anywhere
-	ends     time.Time
-	maxUses  int64      // 0: not limited
-	rate     int        // calls a minute; 0: not limited by the token
-	budget   gate.Money // what its calls may cost in all; 0: not limited
-	revoked  time.Time
+	id      gate.TokenID
+	version int64
+	hash    hash
+	person  gate.PersonID
+	parent  gate.TokenID // 0: a root token
+	agent   string
+	tools   []gate.ToolName // sorted; empty is nothing
+	// conditions must be true for calls of these of the tools; nil: none.
+	conditions map[gate.ToolName]string
+	networks   []netip.Prefix // empty: from anywhere
+	ends       time.Time
+	maxUses    int64      // 0: not limited
+	rate       int        // calls a minute; 0: not limited by the token
+	budget     gate.Money // what its calls may cost in all; 0: not limited
+	revoked    time.Time
 }
 
 // rows is all the SQL of tokens.
@@ -41,7 +43,7 @@ const keepListed = 30 * 24 * time.Hour
 // all reads the tokens that are not gone for longer than keepListed. No child outlives its parent, so a token that is read
 // has all its ancestors read.
 func (rows) all(ctx context.Context, q store.Queries, now time.Time) (records []record, err error) {
-	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
+	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget, conditions
 		FROM token WHERE ends > $1`, now.Add(-keepListed).UnixMilli())
 	if err != nil {
 		return nil, fmt.Errorf("reading the tokens: %w", err)
@@ -56,7 +58,7 @@ func (r rows) changes(ctx context.Context) (n int64, err error) {
 }
 
 func (rows) one(ctx context.Context, q store.Queries, id gate.TokenID) (records []record, err error) {
-	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
+	err = q.All(ctx, into(&records), `SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget, conditions
 		FROM token WHERE id = $1`, id)
 	return records, err
 }
@@ -65,7 +67,7 @@ func (rows) one(ctx context.Context, q store.Queries, id gate.TokenID) (records 
 func (rows) family(ctx context.Context, q store.Queries, id gate.TokenID) (records []record, err error) {
 	err = q.All(ctx, into(&records), `WITH RECURSIVE family (id) AS (
 			SELECT id FROM token WHERE id = $1 UNION SELECT t.id FROM token t JOIN family f ON t.parent = f.id)
-		SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget
+		SELECT id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget, conditions
 		FROM token WHERE id IN (SELECT id FROM family)`, id)
 	return records, err
 }
@@ -76,13 +78,19 @@ func (rows) add(ctx context.Context, q store.Queries, r record) (gate.TokenID, e
 	if err != nil {
 		return 0, err
 	}
+	conditions := canon.Object()
+	if len(r.conditions) > 0 {
+		if conditions, err = canon.From(r.conditions); err != nil {
+			return 0, err
+		}
+	}
 	networks, err := canon.From(r.networks)
 	if err != nil {
 		return 0, err
 	}
-	id, err := q.Insert(ctx, `INSERT INTO token (id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget)
-		VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) ON CONFLICT (id) DO NOTHING`,
-		r.hash[:], r.person, r.parent, r.agent, tools.String(), networks.String(), r.ends.UnixMilli(), r.maxUses, r.rate, int64(r.budget))
+	id, err := q.Insert(ctx, `INSERT INTO token (id, version, hash, person, parent, agent, tools, networks, ends, max_uses, rate, revoked, budget, conditions)
+		VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12) ON CONFLICT (id) DO NOTHING`,
+		r.hash[:], r.person, r.parent, r.agent, tools.String(), networks.String(), r.ends.UnixMilli(), r.maxUses, r.rate, int64(r.budget), conditions.String())
 	return gate.TokenID(id), err
 }
 
@@ -110,9 +118,9 @@ func into(list *[]record) func(func(...any) error) error {
 	return func(scan func(...any) error) error {
 		var r record
 		var sum []byte
-		var tools, networks string
+		var tools, networks, conditions string
 		var ends, revoked int64
-		err := scan(&r.id, &r.version, &sum, &r.person, &r.parent, &r.agent, &tools, &networks, &ends, &r.maxUses, &r.rate, &revoked, &r.budget)
+		err := scan(&r.id, &r.version, &sum, &r.person, &r.parent, &r.agent, &tools, &networks, &ends, &r.maxUses, &r.rate, &revoked, &r.budget, &conditions)
 		if err != nil {
 			return err
 		}
@@ -129,6 +137,11 @@ func into(list *[]record) func(func(...any) error) error {
 		}
 		if err := decode(networks, &r.networks); err != nil {
 			return fmt.Errorf("networks of token %d: %w", r.id, err)
+		}
+		if conditions != "{}" {
+			if err := decode(conditions, &r.conditions); err != nil {
+				return fmt.Errorf("conditions of token %d: %w", r.id, err)
+			}
 		}
 		*list = append(*list, r)
 		return nil

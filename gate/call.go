@@ -42,6 +42,7 @@ type passage struct {
 	decoded  any    // step 2: args as the handler takes them
 	leave    func() // step 3: gives the place in flight back
 	findings []guard.Finding
+	judging  policy.Call    // step 5: the call as rules see it
 	verdict  policy.Verdict // step 5: what the rules say; its Asks are the terms of whoever decides
 	tracing  bool           // step 5: nothing will run, and each rule is to say what it says
 	decision Decision

@@ -8,7 +8,6 @@ import (
 
 	"gatehouse/canon"
 	"gatehouse/outcome"
-	"gatehouse/policy"
 )
 
 // Question is a call of which somebody wants to know what would become of it.
@@ -37,8 +36,17 @@ type Explained struct {
 	Rule   string          `json:"rule,omitzero"`
 	Reason string          `json:"reason,omitzero"`
 	Faults []outcome.Fault `json:"faults,omitzero"`
-	Rules  []policy.Said   `json:"rules,omitzero"` // in the step policy: each rule that is about the tool
+	Rules  []ExplainedRule `json:"rules,omitzero"` // in the step policy: each rule that is about the tool
 	Shadow string          `json:"shadow,omitzero"`
+}
+
+// ExplainedRule is what one rule says of the call.
+type ExplainedRule struct {
+	Rule    string `json:"rule"`
+	Then    string `json:"then"` // what it makes of the call: allow where its condition is false
+	Applies bool   `json:"applies"`
+	Shadow  bool   `json:"shadow,omitzero"`
+	Problem string `json:"problem,omitzero"` // it cannot be worked out, or does not fit the tool, and why
 }
 
 // Explain walks a call through steps 1 to 5 as they stand now. Nothing is carried out, nothing is used up, and the log
@@ -98,7 +106,10 @@ func (g *Gate) explain(ctx context.Context, x *passage, e Explanation) Explanati
 		e.Steps = append(e.Steps, said)
 	}
 	final, err := g.rulings(ctx, x)
-	said := Explained{Step: "policy", Says: decisionOf(x.verdict.Decision).String(), Reason: x.verdict.Reason, Rules: x.verdict.Said, Shadow: x.verdict.Shadow}
+	said := Explained{Step: "policy", Says: decisionOf(x.verdict.Decision).String(), Reason: x.verdict.Reason, Shadow: x.verdict.Shadow}
+	for _, s := range x.verdict.Said {
+		said.Rules = append(said.Rules, ExplainedRule{s.Rule, decisionOf(s.Then).String(), s.Applies, s.Shadow, s.Problem})
+	}
 	switch {
 	case err != nil:
 		said.Rule = "policy"

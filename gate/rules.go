@@ -48,10 +48,11 @@ func decisionOf(d policy.Decision) Decision {
 
 // judged is the call as rules and conditions see it.
 func (p *passage) judged() *policy.Call {
-	return &policy.Call{Args: p.args, Trace: p.tracing, Caller: policy.Caller{
+	p.judging = policy.Call{Args: p.args, Trace: p.tracing, Caller: policy.Caller{
 		Person: int64(p.caller.person), Email: p.rights.Email, Agent: p.caller.agent, Token: int64(p.caller.token),
 		Entry: p.caller.origin.Entry, Administrator: p.rights.Administrator,
 	}}
+	return &p.judging
 }
 
 // conditions holds a call against what its token was narrowed to, and each token that it was made from (P4). A condition

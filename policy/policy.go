@@ -36,9 +36,6 @@ func (d Decision) String() string {
 	return decisions[d]
 }
 
-// MarshalText implements encoding.TextMarshaler.
-func (d Decision) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
 // ParseDecision finds the decision of a name.
 func ParseDecision(name string) (Decision, error) {
 	for i, n := range decisions {

@@ -2,6 +2,8 @@ package policy_test
 
 import (
 	"fmt"
+	"net/mail"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +21,8 @@ func value(t testing.TB, text string) canon.Value {
 	return v
 }
 
-// mail is a tool with the arguments of gmail.send, and some more.
-func mail(t testing.TB) policy.Tool {
+// sendTool is a tool with the arguments of gmail.send, and some more.
+func sendTool(t testing.TB) policy.Tool {
 	t.Helper()
 	return policy.Tool{Name: "gmail.send", Module: "gmail", Effect: "writes", Definition: "1", Input: value(t, `{
 		"type":"object","additionalProperties":false,
@@ -73,7 +75,7 @@ const external = `!(args.to + args.cc + args.bcc).all(a, domain(a) == "example.o
 // TestPolicy_T25: no way of writing a foreign recipient gets past the sample rule.
 func TestPolicy_T25(t *testing.T) {
 	t.Parallel()
-	b := bind(t, mail(t), policy.Rule{Tool: "gmail.send", When: external, Then: policy.Ask})
+	b := bind(t, sendTool(t), policy.Rule{Tool: "gmail.send", When: external, Then: policy.Ask})
 	through := []string{
 		`{}`, `{"to":[]}`, `{"to":["ada@example.org"]}`, `{"to":["ada@example.org","Bob.B+x@example.org"],"cc":["c@example.org"],"bcc":null}`,
 	}
@@ -112,7 +114,7 @@ func TestPolicy_T25(t *testing.T) {
 
 func TestHostTakesPlainURLsAlone(t *testing.T) {
 	t.Parallel()
-	b := bind(t, mail(t), policy.Rule{Tool: "*", When: `host(args.subject) != args.note`, Then: policy.Ask})
+	b := bind(t, sendTool(t), policy.Rule{Tool: "*", When: `host(args.subject) != args.note`, Then: policy.Ask})
 	for url, want := range map[string]string{
 		"https://example.org": "example.org", "https://example.org/": "example.org", "http://a.b-c.example.org:8080/x?y=@z#://": "a.b-c.example.org",
 		"https://192.0.2.7/x": "192.0.2.7", "https://[2001:db8::1]:443/": "2001:db8::1", "https://[2001:db8::1]": "2001:db8::1", "wss://localhost/": "localhost",
@@ -207,7 +209,7 @@ func TestConditions(t *testing.T) {
 		{`dyn(args).copies == 1`, `{}`, "refuse"},
 		{`dyn(args).nothing == 1`, `{}`, "refuse"},
 	} {
-		b := bind(t, mail(t), policy.Rule{Tool: "gmail.*", When: tt.when, Then: policy.Ask})
+		b := bind(t, sendTool(t), policy.Rule{Tool: "gmail.*", When: tt.when, Then: policy.Ask})
 		v := b.Judge(&policy.Call{
 			Args: value(t, tt.args), Trace: true, Session: policy.Session{Name: "s", Task: "t", Hot: true},
 			Caller: policy.Caller{Person: 7, Email: "ada@example.org", Agent: "a", Token: 9, Entry: "rest", Administrator: true},
@@ -276,7 +278,7 @@ func TestMisfits(t *testing.T) {
 			t.Errorf("%s: %v", tt.when, fault)
 			continue
 		}
-		b, err := set.Bind(mail(t))
+		b, err := set.Bind(sendTool(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +294,7 @@ func TestMisfits(t *testing.T) {
 
 func TestMatches(t *testing.T) {
 	t.Parallel()
-	tool := mail(t)
+	tool := sendTool(t)
 	for pattern, want := range map[string]bool{"*": true, "gmail.*": true, "gmail.send": true, "gmail.read": false, "drive.*": false, "gmai.*": false} {
 		r := policy.Rule{Tool: pattern}
 		if r.Matches(&tool) != want {
@@ -332,7 +334,7 @@ func TestMostRestrictiveWins(t *testing.T) {
 		if fault != nil {
 			t.Fatal(fault)
 		}
-		b, err := set.Bind(mail(t))
+		b, err := set.Bind(sendTool(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,7 +356,7 @@ func FuzzCondition(f *testing.F) {
 	for _, when := range []string{external, `args.to.exists(a, host(a) == "x")`, `true ? 1 : `, "args.`a-b`", `"\x00`, `[1,2].map(x, x/0)`} {
 		f.Add(when, `{"to":["ada@example.org"],"free":[1,null,{"a":-0.5}]}`)
 	}
-	tool := mail(f)
+	tool := sendTool(f)
 	f.Fuzz(func(t *testing.T, when, args string) {
 		v, err := canon.ParseObject([]byte(args))
 		if err != nil {
@@ -378,6 +380,43 @@ func FuzzCondition(f *testing.F) {
 	})
 }
 
+// FuzzDomain: what is taken for an address is one to the library too, the same one, and nothing else.
+func FuzzDomain(f *testing.F) {
+	for _, s := range []string{"ada@example.org", "Ada <ada@example.org>", "a@b@c.org", "a@b.c,d@e.f", "a@xn--a.org", "a.b+c@d-e.org"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		found, ok := policy.Domain(s)
+		if !ok {
+			return
+		}
+		a, err := mail.ParseAddress(s)
+		if err != nil || a.Name != "" || a.Address != s || !strings.HasSuffix(s, "@"+found) || strings.Count(s, "@") != 1 {
+			t.Errorf("domain(%q) = %q, and the library reads %v, %v", s, found, a, err)
+		}
+	})
+}
+
+// FuzzHost: what is taken for a URL is one to the library too, with the same host and without a user.
+func FuzzHost(f *testing.F) {
+	for _, s := range []string{"https://example.org/x?y#z", "http://a@b.org", "https://[::1]:80/", "https://192.0.2.1:8080", "ftp://x.y\\z", "h://a.b:1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		found, ok := policy.Host(s)
+		if !ok {
+			return
+		}
+		u, err := url.Parse(s)
+		if err != nil {
+			return // the library refuses an escape in the path, which says nothing of the host
+		}
+		if u.Hostname() != found || u.User != nil || u.Host == "" {
+			t.Errorf("host(%q) = %q, and the library reads %q with user %v", s, found, u.Hostname(), u.User)
+		}
+	})
+}
+
 func BenchmarkJudge(b *testing.B) {
 	call := policy.Call{Args: value(b, `{"to":["ada@example.org","bob@example.org"],"subject":"hello","cc":["c@example.org"]}`)}
 	for name, rules := range map[string][]policy.Rule{
@@ -387,7 +426,7 @@ func BenchmarkJudge(b *testing.B) {
 		"external": {{Name: "a", Tool: "*", Then: policy.Ask, When: external}},
 	} {
 		b.Run(name, func(b *testing.B) {
-			bound := bind(b, mail(b), rules...)
+			bound := bind(b, sendTool(b), rules...)
 			b.ReportAllocs()
 			for b.Loop() {
 				bound.Judge(&call)

@@ -172,11 +172,11 @@ type Verdict struct {
 
 // Said is what one rule said of a call.
 type Said struct {
-	Rule    string   `json:"rule"`
-	Then    Decision `json:"then"` // what it makes of the call; Allow where its condition is false
-	Applies bool     `json:"applies"`
-	Shadow  bool     `json:"shadow,omitzero"`
-	Problem string   `json:"problem,omitzero"` // its condition could not be worked out, or does not fit the tool, and why. It may hold an argument
+	Rule    string
+	Then    Decision // what it makes of the call; Allow where its condition is false
+	Applies bool     // its condition is true
+	Shadow  bool
+	Problem string // its condition could not be worked out, or does not fit the tool, and why. It may hold an argument
 }
 
 // What callers are told. It says what to do, and nothing of a rule's condition.

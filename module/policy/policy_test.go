@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/jsonschema-go/jsonschema"
+
 	"gatehouse/app"
 	"gatehouse/gate"
 	"gatehouse/gatetest"
@@ -277,5 +279,39 @@ func TestTheDocumentedRulesLoad(t *testing.T) {
 	l := rules(t, h)
 	if len(l) != 3 || l[0].Name != "1" || l[1].Name != "no-agents-at-night" || l[1].Tools != 2 || !l[2].Shadow || l[2].Decide[0] != "administrators" {
 		t.Errorf("%+v", l)
+	}
+}
+
+// TestResultsFitTheirSchemas: clients check what policy.explain and policy.list give against what is advertised of them.
+func TestResultsFitTheirSchemas(t *testing.T) {
+	t.Parallel()
+	h, _, _ := house(t, gatetest.Config{YAML: "policy: [{tool: gmail.send, when: args.copies > 1, then: ask, shadow: true}, {tool: gmail.send, when: args.copies > 2, then: refuse}]\n"})
+	ann := h.Person("ann", "policy.explain", "policy.list", "gmail.send")
+	offers, err := h.Gate.Tools(t.Context(), h.Caller(ann.Token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, o := range offers {
+		calls := map[gate.ToolName][]string{"policy.list": {`{}`}, "policy.explain": {
+			`{"tool":"gmail.send","arguments":{"to":[],"copies":3}}`, `{"tool":"gmail.send","arguments":{"to":[]}}`, `{"tool":"gmail.send","arguments":{"x":1}}`,
+		}}[o.Name]
+		for _, args := range calls {
+			var s jsonschema.Schema
+			read(t, o.Output.Bytes(), &s)
+			compiled, err := s.Resolve(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got any
+			read(t, ann.MustCall(string(o.Name), args).Bytes(), &got)
+			if err := compiled.Validate(got); err != nil {
+				t.Errorf("%s %s gives %v: %v", o.Name, args, got, err)
+			}
+			checked++
+		}
+	}
+	if checked != 4 {
+		t.Errorf("%d results were looked at", checked)
 	}
 }

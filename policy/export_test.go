@@ -1,0 +1,7 @@
+package policy
+
+// Domain and Host open the functions of conditions.
+var (
+	Domain = domain
+	Host   = host
+)

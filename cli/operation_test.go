@@ -138,7 +138,7 @@ func TestOperationIsAsPrinted(t *testing.T) {
 	dir := t.TempDir()
 	shell(t, dir, "gatehouse --data d user add ada@example.org")
 	for _, step := range []struct{ title, want string }{
-		{"Back up", "monday.age holds 5 databases"},
+		{"Back up", "monday.age holds 6 databases"},
 		{"Restore", "the log holds"},
 		{"Upgrade", "up to date"},
 	} {

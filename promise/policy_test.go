@@ -163,3 +163,34 @@ func TestPromise_P4_AConditionHidesWhatWasKept(t *testing.T) {
 		}
 	})
 }
+
+// TestPromise_P2_ARuleOnEveryReplica: a rule that one replica took holds for the next call of each, with no message between
+// them, and so does its removal.
+func TestPromise_P2_ARuleOnEveryReplica(t *testing.T) {
+	t.Parallel()
+	w := newReplicas(t, "")
+	ann := w.Person("ann", "ledger.write")
+	all := func(want outcome.Code, when string) {
+		t.Helper()
+		for range 2 { // straight calls go to one replica after the other
+			for _, d := range w.Doors() {
+				if got := d.Call(ann.Token.Text, "ledger.write", `{"text":"x"}`); got.Code != want {
+					t.Errorf("%s, %s: %s (%s), want %s", when, d.Title(), got.Code, got.Reason, want)
+				}
+			}
+			if got := ann.Call("ledger.write", `{"text":"x"}`); got.Code != want {
+				t.Errorf("%s, at the gate: %s (%s), want %s", when, got.Code, got.Reason, want)
+			}
+		}
+	}
+	all(outcome.OK, "no rule")
+	for range 3 { // made by either replica
+		var made struct{ Rule, Version int64 }
+		if err := json.Unmarshal(w.Operate("policy.set", map[string]any{"tool": "ledger.write", "then": "refuse"}).Bytes(), &made); err != nil {
+			t.Fatal(err)
+		}
+		all(outcome.Denied, "a rule")
+		w.Operate("policy.remove", map[string]any{"rule": made.Rule, "version": made.Version})
+		all(outcome.OK, "no rule any more")
+	}
+}

@@ -353,6 +353,9 @@ func (x *table) control() {
 			if refused != (tool.Who != gate.Agents) {
 				x.t.Errorf("%s, %s, with a good token: %s (%s)", tool.Name, d.Title(), got.Code, got.Reason)
 			}
+			if refused {
+				x.wait(13 * time.Second) // sixty refusals of a token a minute have a row each
+			}
 		}
 	}
 }

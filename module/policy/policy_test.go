@@ -315,3 +315,25 @@ func TestResultsFitTheirSchemas(t *testing.T) {
 		t.Errorf("%d results were looked at", checked)
 	}
 }
+
+// BenchmarkCall is a whole call at the gate, with and without rules that are about it.
+func BenchmarkCall(b *testing.B) {
+	for _, tt := range []struct{ name, yaml string }{
+		{"no rules", ""},
+		{"rules on other tools", "policy: [{tool: people.*, then: ask}]\n"},
+		{"the sample rule", "policy: [{tool: gmail.send, when: '!(args.to + args.cc + args.bcc).all(a, domain(a) == \"example.org\")', then: ask}]\n"},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			h, _, _ := house(b, gatetest.Config{YAML: tt.yaml + "limits: {calls_per_minute: 100000000}\n"})
+			ann := h.Person("ann", "gmail.send")
+			c := h.Caller(ann.Token)
+			b.ReportAllocs()
+			for b.Loop() {
+				o := h.Gate.Call(b.Context(), c, gate.Request{Tool: "gmail.send", Arguments: []byte(`{"to":["ada@example.org","bob@example.org"],"subject":"hello"}`)})
+				if o.Code != outcome.OK {
+					b.Fatal(o.Code, o.Reason)
+				}
+			}
+		})
+	}
+}

@@ -45,6 +45,7 @@ func (c *serveCommand) Run(r *run) (err error) {
 	if err := r.greet(scheme+l.Addr().String(), file.Data, a.Empty()); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	go app.Settle()
 	return a.Run(r.ctx, l)
 }
 

@@ -27,6 +27,7 @@ var ran = map[string]string{
 	"Restore":            "TestOperationIsAsPrinted",
 	"Upgrade":            "TestOperationIsAsPrinted, and the package in packaging",
 	"Move to PostgreSQL": "TestMovingToPostgreSQLIsAsPrinted",
+	"Months of the log":  "TestMovingMonthsAwayIsAsPrinted",
 }
 
 // TestEveryCommandOfOperationIsRun: a block of commands that no test runs fails, and so does one that is written in a way

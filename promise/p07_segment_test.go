@@ -55,7 +55,7 @@ func TestPromise_P7_SegmentsOnlyGrow(t *testing.T) {
 	}
 	gone := func(dir, name string) error { return os.Remove(filepath.Join(dir, name)) }
 	change := func(name string, texts ...string) func(t *testing.T, dir string) error {
-		return func(t *testing.T, dir string) error { tamper(t, filepath.Join(dir, name), texts); return nil }
+		return func(t *testing.T, dir string) error { tamperWithFile(t, filepath.Join(dir, name), texts); return nil }
 	}
 	const stray = `DELETE FROM payload WHERE NOT EXISTS (SELECT 1 FROM log WHERE log.id = payload.id AND log.seq = payload.seq)`
 	for _, tt := range []struct {
@@ -78,8 +78,8 @@ func TestPromise_P7_SegmentsOnlyGrow(t *testing.T) {
 			return nil
 		}, "does not say where it begins"},
 		{"the oldest moved away, and what the next began with changed", func(t *testing.T, dir string) error {
-			tamper(t, filepath.Join(dir, february), []string{`UPDATE segment_use SET uses = uses - 1`})
-			tamper(t, filepath.Join(dir, "audit.db"), []string{`UPDATE token_use SET uses = uses - 1 WHERE token IN (SELECT token FROM segment_use)`})
+			tamperWithFile(t, filepath.Join(dir, february), []string{`UPDATE segment_use SET uses = uses - 1`})
+			tamperWithFile(t, filepath.Join(dir, "audit.db"), []string{`UPDATE token_use SET uses = uses - 1 WHERE token IN (SELECT token FROM segment_use)`})
 			return gone(dir, january)
 		}, "began with something else"},
 	} {

@@ -151,7 +151,12 @@ func tamper(t *testing.T, dir string, changes []string) {
 		tamperWithTables(t, store.Source{Owner: owner}, changes)
 		return
 	}
-	db := openFile(t, filepath.Join(dir, "audit.db"))
+	tamperWithFile(t, filepath.Join(dir, "audit.db"), changes)
+}
+
+func tamperWithFile(t *testing.T, file string, changes []string) {
+	t.Helper()
+	db := openFile(t, file)
 	rows, err := db.QueryContext(t.Context(), `SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY name`)
 	if err != nil {
 		t.Fatal(err)

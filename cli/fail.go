@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"gatehouse/config"
 	"gatehouse/gate"
 	"gatehouse/outcome"
 )
@@ -90,6 +91,9 @@ func (r refusal) Is(target error) bool {
 
 // advice is what to do where nobody knows better, by the code of the error.
 func advice(err error) string {
+	if errors.As(err, new(*config.Error)) {
+		return "the configuration names its place: correct it there"
+	}
 	var code outcome.Code
 	var r refusal
 	if errors.As(err, &r) {

@@ -163,7 +163,7 @@ func newTable(to io.Writer) rowWriter { return &table{to: csv.NewWriter(to)} }
 
 var headings = []string{
 	"id", "n", "began", "person", "agent", "token", "ancestors", "operator", "job", "entry", "address", "session", "tool", "effect", "decision",
-	"rule", "outcome", "count", "price", "bytes_in", "bytes_out", "took_us", "map_version", "grant_version", "token_version", "definition",
+	"rule", "shadow", "outcome", "count", "price", "bytes_in", "bytes_out", "took_us", "map_version", "grant_version", "token_version", "definition",
 	"used", "intent", "pruned_from", "pruned_before", "peer_uid", "peer_pid", "peer_program", "commitment", "prev", "hash",
 }
 
@@ -176,7 +176,7 @@ func (t *table) row(r *Row) error {
 	cells := []string{
 		r.ID, number(r.N), time.UnixMilli(r.Began).UTC().Format("2006-01-02T15:04:05.000Z"), number(int64(r.Person)), r.Agent, number(int64(r.Token)),
 		list(r.Ancestors), strconv.FormatBool(r.Operator), r.Job, r.Entry, r.Address, r.Session, r.Tool, r.Effect, r.Decision,
-		r.Rule, r.Outcome, number(r.Count), number(int64(r.Price)), number(r.BytesIn), number(r.BytesOut), number(r.Took),
+		r.Rule, r.Shadow, r.Outcome, number(r.Count), number(int64(r.Price)), number(r.BytesIn), number(r.BytesOut), number(r.Took),
 		number(r.MapVersion), number(r.GrantVersion), number(r.TokenVersion), r.Definition,
 		list(r.Used), r.Intent, number(r.Pruned.From), number(r.Pruned.Before), number(int64(r.Peer.UID)), number(int64(r.Peer.PID)), r.Peer.Program, r.Commitment, r.Prev, r.Hash,
 	}

@@ -172,14 +172,22 @@ func (m *Module) Fit(tools []policy.Tool) error {
 	return nil
 }
 
-// with is the book with other tools.
+// with is the book with other tools. Those that are as they were are not bound again.
 func (b *book) with(tools []policy.Tool) (*book, error) {
 	next := &book{set: b.set, made: b.made, tools: tools, bound: make(map[string]fit, len(tools))}
-	bound, err := b.set.Bind(tools...)
+	var changed []policy.Tool
+	for _, t := range tools {
+		if f, known := b.bound[t.Name]; known && f.definition == t.Definition {
+			next.bound[t.Name] = f
+		} else {
+			changed = append(changed, t)
+		}
+	}
+	bound, err := b.set.Bind(changed...)
 	if err != nil {
 		return nil, err
 	}
-	for i, t := range tools {
+	for i, t := range changed {
 		next.bound[t.Name] = fit{t.Definition, bound[i]}
 	}
 	return next, nil

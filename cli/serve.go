@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"syscall"
+	"time"
 
 	"gatehouse/app"
 )
@@ -45,9 +46,12 @@ func (c *serveCommand) Run(r *run) (err error) {
 	if err := r.greet(scheme+l.Addr().String(), file.Data, a.Empty()); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	go app.Settle()
+	defer time.AfterFunc(settling, app.Settle).Stop()
 	return a.Run(r.ctx, l)
 }
+
+// settling is how long a start takes at most until nothing of it is under way any more.
+const settling = time.Second
 
 // greet says where the server listens, and in a new house what to type next.
 func (r *run) greet(url, data string, empty bool) error {

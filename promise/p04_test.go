@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/gatetest"
 	"gatehouse/outcome"
@@ -15,7 +16,10 @@ func TestPromise_P4_AnothersIsNobodys(t *testing.T) {
 	t.Parallel()
 	throughEveryDoor(t, "", func(t *testing.T, w *world, d gatetest.Door) {
 		tools := []string{"tokens.revoke", "tokens.list", "audit.get", "audit.search", "audit.sums", "permissions.get", "people.list", "ledger.read", "ledger.write"}
-		ann, bob := w.Person("ann", tools...), w.Person("bob", tools...)
+		ann := w.Person("ann", tools...)
+		time.Sleep(2 * time.Millisecond) // ids of all tables are milliseconds: bob's must be nothing of ann's by chance
+		bob := w.Person("bob", tools...)
+		time.Sleep(2 * time.Millisecond)
 		row := d.Call(bob.Token.Text, "ledger.read", `{"text":"bobs-words"}`).ID
 		if status, body := w.post(bob.Token.Text, "ledger.write", `{"text":"bobs-words"}`, "key"); status != 200 {
 			t.Fatal(body)
